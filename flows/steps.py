@@ -1,0 +1,285 @@
+"""The steps of the flow: each takes the session and what came before, calls its task, and says what it does."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from flows import settings
+from flows.forecast import Forecast
+from flows.plan import Plan
+from parsimony import bases, gates, judging, machine, search, selection, sizing
+from parsimony.contracts import TrainingSettings
+from parsimony.data.splits import load_split
+from parsimony.energy import Meter, meter
+from parsimony.errors import PlanError
+from parsimony.judging import Entry
+from parsimony.records import Candidate, Cost, Dataset, Decision, TargetSettings, Trunk
+from parsimony.run import Run
+from parsimony.selection import Searched, Shortlist
+from parsimony.trunk_store import Grown
+from parsimony.trunks import class_numbers
+from tasks import build as building
+from tasks.certify import certify as certify_task
+from tasks.champion import bring_champion
+from tasks.measure import measure as measure_task
+from tasks.publish import publish as publish_task
+from tasks.suites import Rules
+from tasks.tracking import Registry
+from tasks.train import train
+from tasks.validate import Source, validate
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """What every step of a run shares."""
+
+    plan: Plan
+    run: Run
+    registry: Registry
+    targets: tuple[TargetSettings, ...]
+    energy: Meter
+    forecast: Forecast
+
+    @property
+    def reference(self) -> str:
+        """The id of the reference; known from the start of the ladder."""
+        return self.forecast.reference
+
+
+@contextlib.contextmanager
+def session(plan: Plan) -> Iterator[Session]:
+    """Open a run: where things are kept, what this machine can do, the meter; a refused run leaves no folder."""
+    where = settings.prepare()
+    targets = usable_targets(plan)
+    for name in plan.bases.names:
+        bases.resolve(name)
+    run = Run(home=where.home)
+    run.folder.mkdir(parents=True)
+    registry = Registry(tracking_uri=where.tracking_uri, artifact_root=where.artifact_root)
+    try:
+        with meter(plan.run.country) as energy:
+            yield Session(
+                plan=plan, run=run, registry=registry, targets=targets, energy=energy, forecast=Forecast(run=run)
+            )
+    except BaseException:
+        shutil.rmtree(run.folder, ignore_errors=True)
+        raise
+
+
+def usable_targets(plan: Plan) -> tuple[TargetSettings, ...]:
+    """Return the plan's targets; PlanError when one asks for more threads than this machine runs at once."""
+    available = machine.usable_threads()
+    for target in plan.targets:
+        if target.threads > available:
+            raise PlanError(
+                f"target {target.name!r} asks for {target.threads} threads, this machine runs {available} at once; "
+                f"set threads to at most {available} or run where the target is"
+            )
+    return tuple(target.settings() for target in plan.targets)
+
+
+def read(run: Session) -> Dataset:
+    """Validate and split the data."""
+    data = run.plan.data
+    with run.run.stage("validate", data.train):
+        source = Source(
+            train=data.train,
+            test=data.test,
+            text=data.text,
+            label=data.label,
+            search_share=data.search_share,
+            sealed_share=data.sealed_share,
+            seed=run.plan.run.seed,
+        )
+        rules = Rules(
+            max_chars=data.max_chars,
+            min_rows_per_class=data.min_rows_per_class,
+            max_class_share=data.max_class_share,
+            max_quarantined_share=data.max_quarantined_share,
+        )
+        dataset = validate(source, rules, run.run.folder)
+    run.run.say(
+        "validate",
+        f"{len(dataset.labels)} labels; {dataset.train:,} rows to train on, {dataset.search:,} to choose on, "
+        f"{dataset.sealed:,} sealed; {len(dataset.quarantined):,} set aside",
+    )
+    return dataset
+
+
+def probe(run: Session, dataset: Dataset) -> tuple[Grown, ...]:
+    """Try every base as it is, with a linear head on its frozen features; the best first."""
+    grown = []
+    for trunk in search.probe_trunks(run.plan.bases.names):
+        with run.run.stage("probe", trunk.id):
+            grown.append(_train(run, trunk, None, dataset))
+        run.forecast.probed(grown[-1], dataset)
+    return tuple(sorted(grown, key=lambda g: -g.search_accuracy))
+
+
+def finetune(run: Session, dataset: Dataset, probes: Sequence[Grown]) -> Grown:
+    """Fine-tune the base that did best as it is: the yardstick of quality, and the teacher."""
+    best = probes[0]
+    trunk = search.reference_trunk(best.trunk.base)
+    run.forecast.expect(trunk, dataset, run.plan)
+    with run.run.stage("finetune", f"{trunk.id}; as it is, the base gets {best.search_accuracy:.3f}"):
+        return _train(run, trunk, best, dataset)
+
+
+def ladder(run: Session, dataset: Dataset, reference: Trunk) -> tuple[search.Rung, ...]:
+    """List every candidate with its predicted size, the smallest first."""
+    plan = run.plan
+    folder = bases.resolve(reference.base)
+    texts = load_split(dataset, "train").texts
+    trunks = [*search.probe_trunks(plan.bases.names), reference]
+    trunks += search.trunks(plan.search.families, reference.base, sizing.layers_of_base(folder))
+
+    def predict(candidate: Candidate) -> int:
+        shape = sizing.shape_of(bases.resolve(candidate.trunk.base), texts, plan.data.max_tokens)
+        return sizing.predict(candidate, shape, dataset.labels)
+
+    rungs = search.ladder(trunks, plan.search.families, reference, predict)
+    run.forecast.candidates(len(rungs))
+    return rungs
+
+
+def grow(run: Session, dataset: Dataset, rungs: Sequence[search.Rung], done: Sequence[Grown]) -> tuple[Grown, ...]:
+    """Train the trunks that are still missing, while the budget lasts."""
+    reference = done[-1]
+    grown = {g.trunk: g for g in done}
+    missing = list(dict.fromkeys(r.candidate.trunk for r in rungs if r.candidate.trunk not in grown))
+    for trunk in missing:
+        run.forecast.expect(trunk, dataset, run.plan)
+    for trunk in sorted(missing, key=search.training_order):
+        if run.run.elapsed_s > run.plan.search.budget_minutes * 60:
+            run.run.say("train", f"{trunk.id} is left out: the budget of {run.plan.search.budget_minutes:g} min is used up")
+            continue
+        with run.run.stage("train", trunk.id):
+            grown[trunk] = _train(run, trunk, reference if trunk.family == "student" else None, dataset)
+        run.forecast.trained(trunk)
+    return tuple(grown.values())
+
+
+def _train(run: Session, trunk: Trunk, start: Grown | None, dataset: Dataset) -> Grown:
+    plan = run.plan
+    recipe = TrainingSettings(**plan.training.model_dump())
+    return train(trunk, start, dataset, recipe, run.run.home, max_tokens=plan.data.max_tokens, seed=plan.run.seed)
+
+
+def climb(run: Session, dataset: Dataset, rungs: Sequence[search.Rung], grown: Sequence[Grown]) -> list[Entry]:
+    """Build every candidate and see what it answers on the search split."""
+    trunks = {g.trunk: g for g in grown}
+    entries = []
+    for number, rung in enumerate(rungs, start=1):
+        entry = Entry(candidate=rung.candidate, predicted_bytes=rung.predicted_bytes)
+        trunk = trunks.get(rung.candidate.trunk)
+        if trunk is None:
+            minutes = run.plan.search.budget_minutes
+            entries.append(replace(entry, obstacle=f"not trained: the budget of {minutes:g} minutes was used up"))
+            continue
+        with run.run.stage("build", f"{entry.id} ({number} of {len(rungs)})"):
+            entry = building.build(entry, trunk, dataset, run.run.home)
+        with run.run.stage("evaluate", entry.id):
+            entries.append(building.evaluate(entry, dataset, run.targets[0], run.run.home))
+        run.forecast.built()
+    return entries
+
+
+def join_champion(run: Session, dataset: Dataset, entries: list[Entry]) -> list[Entry]:
+    """Bring the champion, which is judged on today's data beside the new candidates."""
+    with run.run.stage("champion", run.plan.model):
+        joined = bring_champion(entries, run.plan.model, dataset, run.registry, run.run.home)
+        return [
+            building.evaluate(e, dataset, run.targets[0], run.run.home) if e.is_champion and e.answers is None else e
+            for e in joined
+        ]
+
+
+def shortlist(run: Session, dataset: Dataset, entries: Sequence[Entry]) -> Shortlist:
+    """Choose, on the search split alone, what the sealed split will be asked about, and in which order."""
+    return selection.shortlist(compared(run, dataset, entries), dataset.sealed, run.plan.gates.settings())
+
+
+def compared(run: Session, dataset: Dataset, entries: Sequence[Entry]) -> tuple[Searched, ...]:
+    """Compare every candidate with the reference on the search split."""
+    truth = class_numbers(load_split(dataset, "search"), dataset.labels)
+    reference = next(e for e in entries if e.id == run.reference)
+    settings_ = run.plan.gates.settings()
+    return tuple(judging.searched(e, reference, truth, settings_) for e in entries if e.answers is not None)
+
+
+def measure(run: Session, dataset: Dataset, entries: Sequence[Entry], chosen: Shortlist) -> list[Entry]:
+    """Measure the shortlist, the reference and the champion side by side on every target."""
+    names = list(dict.fromkeys((*chosen.order, run.reference, *(e.id for e in entries if e.is_champion))))
+    for target in run.targets:
+        with run.run.stage("measure", f"{len(names)} candidates in turn on {target.name!r}"):
+            entries = measure_task(entries, names, dataset, target)
+    return list(entries)
+
+
+def fitting(run: Session, entries: Sequence[Entry], chosen: Shortlist) -> Shortlist:
+    """Take out of the sequence what fails a target's limits: it cannot win, so no test is spent on it."""
+    left_out = dict(chosen.left_out)
+    for entry in entries:
+        results = judging.fits(entry, run.targets)
+        if entry.id in chosen.order and gates.overall(results) != "pass":
+            left_out[entry.id] = gates.first_obstacle(results)
+    order = tuple(name for name in chosen.order if name not in left_out)
+    return Shortlist(order=order, left_out=tuple(left_out.items()))
+
+
+def certify(run: Session, dataset: Dataset, entries: Sequence[Entry], chosen: Shortlist) -> tuple[Entry, ...]:
+    """Ask the sealed split, safest candidate first, until one does not pass."""
+    with run.run.stage("certify", f"{len(chosen.order)} candidates, safest first"):
+        return certify_task(
+            entries,
+            chosen.order,
+            run.reference,
+            dataset,
+            run.plan.gates.settings(),
+            run.targets[0],
+            run.run.folder,
+            run.run.home,
+            run.plan.run.seed,
+        )
+
+
+def decide(run: Session, dataset: Dataset, entries: Sequence[Entry], chosen: Shortlist) -> Decision:
+    """Give every candidate its final word and name the winner."""
+    settings_ = run.plan.gates.settings()
+    left_out = dict(chosen.left_out)
+    judged = tuple(judging.verdict(e, run.targets, settings_, left_out, run.reference) for e in entries)
+    outcome, winner, reason = selection.decide(judged)
+    run.energy.read()
+    return Decision(
+        outcome=outcome,
+        reason=reason,
+        model=run.plan.model,
+        winner=winner,
+        reference=run.reference,
+        judged=judged,
+        gates=settings_,
+        targets=run.targets,
+        dataset=dataset,
+        smallest_certifiable_margin=judging.certifiable_margin(
+            compared(run, dataset, entries), run.reference, dataset.sealed, settings_
+        ),
+        cost=Cost(
+            wall_s=run.run.elapsed_s,
+            stages=tuple(run.run.stages.items()),
+            energy_wh=run.energy.energy_wh,
+            energy_source=run.energy.energy_source,
+            carbon_g=run.energy.carbon_g,
+            carbon_source=run.energy.carbon_source,
+        ),
+        started_at=run.run.started_at,
+        run_id=run.run.id,
+    )
+
+
+def publish(run: Session, decision: Decision) -> dict[str, object]:
+    """Write the evidence down and promote the winner, last of all."""
+    with run.run.stage("publish", decision.outcome):
+        return publish_task(decision, run.registry, run.run.folder)

@@ -1,0 +1,76 @@
+"""From a trained trunk to a bundle: the techniques of a candidate in order, every claim checked."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from parsimony import graphs
+from parsimony.bundle import describe, write_bundle
+from parsimony.contracts import DoesNotApplyError, Draft
+from parsimony.export import ParityError, compare
+from parsimony.files import digest_file, digest_of, is_complete
+from parsimony.records import BuiltBundle, Candidate
+from parsimony.techniques import TECHNIQUES
+from parsimony.trunks import draft_of
+from parsimony.vocabulary import token_ids
+
+_PARITY_TEXTS = 32
+
+
+def key_of(candidate: Candidate, trunk_key: str, labels: tuple[str, ...]) -> str:
+    """Return the digest of everything that the bundle depends on, 32 hexadecimal digits."""
+    root = Path(__file__).parent
+    files = ("building.py", "graphs.py", "vocabulary.py", *(f"techniques/{name}.py" for name in candidate.after))
+    code = [digest_file(root / name) for name in files]
+    libraries = [importlib.metadata.version(name) for name in ("onnx", "onnxruntime", "tokenizers")]
+    return digest_of(trunk_key, candidate.after, labels, code, libraries)[:32]
+
+
+def build(
+    candidate: Candidate, trunk: Path, target: Path, *, texts: tuple[str, ...], labels: tuple[str, ...], data_digest: str
+) -> BuiltBundle:
+    """Write the candidate's bundle to `target`, or return the one that is there when it is complete.
+
+    Raises DoesNotApplyError with the reason when a technique cannot be used on this trunk, or when a graph that should
+    only be rewritten answers differently, or when a quantised graph still holds fp32 weights.
+    """
+    if is_complete(target):
+        return describe(target)
+    draft = replace(draft_of(trunk, texts), techniques=candidate.after)
+    for name in candidate.after:
+        draft = _applied(name, draft)
+    lineage = {
+        "candidate": candidate.id,
+        "family": candidate.trunk.family,
+        "base": candidate.trunk.base,
+        "techniques": list(candidate.techniques),
+        "data_digest": data_digest,
+        "bytes_per_type": graphs.bytes_per_type(draft.graph),
+    }
+    return write_bundle(
+        target, model=draft.graph.SerializeToString(), tokenizer=draft.tokenizer, labels=labels, lineage=lineage
+    )
+
+
+def _applied(name: str, draft: Draft) -> Draft:
+    """Apply one technique and hold it to what it claims."""
+    technique = TECHNIQUES[name]
+    after = technique.apply(draft)
+    if technique.quantises:
+        if left := graphs.float_weights(after.graph):
+            raise DoesNotApplyError(f"{name} left {', '.join(left[:3])} in fp32")
+        return after
+    try:
+        compare(_answers(draft), _answers(after))
+    except ParityError as error:
+        raise DoesNotApplyError(f"{name}: {error}") from error
+    return after
+
+
+def _answers(draft: Draft) -> np.ndarray:
+    """Return the logits of the first training texts, which every rewriting must leave as they are."""
+    return graphs.run(draft.graph, token_ids(draft.tokenizer, draft.texts[:_PARITY_TEXTS]))

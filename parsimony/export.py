@@ -1,0 +1,66 @@
+"""Turn a trained classifier into one ONNX graph. The only place that knows optimum, so that it can be replaced."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import tempfile
+import warnings
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import onnx
+
+from parsimony import graphs
+from parsimony.classifier import Classifier, all_logits
+
+OPSET = 18
+# Logits differ by rounding only: this much of their largest magnitude.
+TOLERANCE = 1e-3
+
+
+class ParityError(ValueError):
+    """The exported graph does not answer like the trained model."""
+
+
+def export(classifier: Classifier) -> onnx.ModelProto:
+    """Return the classifier as one graph: `input_ids` and `attention_mask` in, `logits` out."""
+    from optimum.exporters.onnx import onnx_export_from_model
+
+    with tempfile.TemporaryDirectory() as scratch, _silence():
+        onnx_export_from_model(
+            classifier.encoder, Path(scratch), task="feature-extraction", opset=OPSET, do_validation=False
+        )
+        model = onnx.load(Path(scratch) / "model.onnx")
+    weight, bias = (p.detach().float().numpy() for p in (classifier.head.weight, classifier.head.bias))
+    graphs.drop_token_types(model)
+    graphs.add_mean_head(model, weight, bias)
+    graphs.strip(model)
+    return model
+
+
+def check_parity(model: onnx.ModelProto, classifier: Classifier, rows: Sequence[Sequence[int]]) -> None:
+    """Compare the graph with the trained model on tokenised texts; raise ParityError when they differ."""
+    compare(all_logits(classifier, rows), graphs.run(model, rows))
+
+
+def compare(expected: np.ndarray, found: np.ndarray) -> None:
+    """Raise ParityError unless two arrays of logits [texts, classes] agree to rounding."""
+    gap = float(np.abs(expected - found).max())
+    limit = TOLERANCE * max(1.0, float(np.abs(expected).max()))
+    if not gap <= limit:
+        raise ParityError(f"logits differ by up to {gap:.2g} after export, expected at most {limit:.2g}")
+
+
+@contextlib.contextmanager
+def _silence() -> Iterator[None]:
+    """Keep the exporter's advice out of the user's log."""
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(logging.NOTSET)

@@ -1,0 +1,149 @@
+"""From answers to verdicts: what the search split says, what the sealed split certifies, and the final word."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from parsimony import gates, stats
+from parsimony.records import (
+    BuiltBundle,
+    Candidate,
+    CandidateVerdict,
+    Certificate,
+    GateResult,
+    GateSettings,
+    Judged,
+    Measurement,
+    Score,
+    TargetSettings,
+)
+from parsimony.selection import Searched
+
+_GUESSED_DISCORDANCE = 0.05
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """A candidate on its way to a verdict: filled from left to right, never changed in place."""
+
+    candidate: Candidate
+    predicted_bytes: int
+    cost_s: float = 0.0
+    bundle: BuiltBundle | None = None
+    answers: np.ndarray | None = None
+    search: Score | None = None
+    measurements: tuple[Measurement, ...] = ()
+    certificate: Certificate | None = None
+    floor: GateResult | None = None
+    is_champion: bool = False
+    obstacle: str = ""
+
+    @property
+    def id(self) -> str:
+        """The candidate's name."""
+        return self.candidate.id
+
+
+def searched(entry: Entry, reference: Entry, truth: np.ndarray, settings: GateSettings) -> Searched:
+    """Compare a candidate with the reference on the search split, row by row."""
+    if entry.answers is None or reference.answers is None or entry.search is None or reference.search is None:
+        raise ValueError(f"{entry.id} has no answers on the search split")
+    if entry.bundle is None:
+        raise ValueError(f"{entry.id} has no bundle")
+    apart = (entry.answers == truth) != (reference.answers == truth)
+    value = entry.search.value(settings.metric)
+    return Searched(
+        candidate=entry.id,
+        size_bytes=entry.bundle.size_bytes,
+        value=value,
+        difference=value - reference.search.value(settings.metric),
+        discordance=float(apart.mean()),
+    )
+
+
+def fits(entry: Entry, targets: Sequence[TargetSettings]) -> tuple[GateResult, ...]:
+    """Return the results of every target's gates for one candidate."""
+    size = 0 if entry.bundle is None else entry.bundle.size_bytes
+    seen = {measurement.target: measurement for measurement in entry.measurements}
+    return tuple(result for target in targets for result in gates.on_target(target, seen.get(target.name), size))
+
+
+def certify(
+    order: Sequence[str],
+    answers: Callable[[str], np.ndarray],
+    reference: str,
+    truth: np.ndarray,
+    classes: int,
+    settings: GateSettings,
+    seed: int,
+) -> dict[str, tuple[Certificate, GateResult]]:
+    """Test the candidates in this order on the sealed split and stop at the first that does not pass.
+
+    `answers` gives a candidate's class numbers [sealed rows]; it is not asked for candidates that are not tested.
+    A fixed order with a stop at the first failure keeps the chance of one false certificate at 1 - confidence.
+    """
+    baseline = answers(reference)
+    found: dict[str, tuple[Certificate, GateResult]] = {}
+    for position, name in enumerate(order, start=1):
+        mine = answers(name)
+        certificate = gates.certify(truth, baseline, mine, classes, settings, position=position, seed=seed)
+        found[name] = certificate, gates.floor(truth, mine, classes, settings, seed)
+        if certificate.verdict != "pass":
+            break
+    return found
+
+
+def verdict(
+    entry: Entry, targets: Sequence[TargetSettings], settings: GateSettings, left_out: Mapping[str, str], reference: str
+) -> Judged:
+    """Give a candidate its final word, with every gate's result and the first reason against it."""
+    word: CandidateVerdict
+    results: tuple[GateResult, ...] = ()
+    if entry.bundle is None:
+        word, reason = "not built", entry.obstacle
+    elif entry.certificate is None or entry.floor is None:
+        results = fits(entry, targets)
+        word, reason = "not certified", left_out.get(entry.id, "the sequence of tests ended before it")
+    else:
+        results = (gates.quality(entry.certificate, settings), entry.floor, *fits(entry, targets))
+        word, reason = gates.overall(results), gates.first_obstacle(results)
+    return Judged(
+        candidate=entry.id,
+        family=entry.candidate.trunk.family,
+        base=entry.candidate.trunk.base,
+        techniques=entry.candidate.techniques,
+        predicted_bytes=entry.predicted_bytes,
+        bundle=entry.bundle,
+        search=entry.search,
+        certificate=entry.certificate,
+        measurements=entry.measurements,
+        gates=results,
+        verdict=word,
+        reason=reason,
+        cost_s=entry.cost_s,
+        is_reference=entry.id == reference,
+        is_champion=entry.is_champion,
+    )
+
+
+def certifiable_margin(entries: Sequence[Searched], reference: str, sealed: int, settings: GateSettings) -> float:
+    """Return the smallest margin that this sealed split can certify for a truly equal candidate.
+
+    It depends on how many rows such a candidate answers differently: the median seen on the search split.
+    """
+    apart = [entry.discordance for entry in entries if entry.candidate != reference and entry.discordance > 0]
+    typical = float(np.median(apart)) if apart else _GUESSED_DISCORDANCE
+    return stats.smallest_margin(typical, sealed, settings.confidence)
+
+
+def with_certificates(
+    entries: Sequence[Entry], found: Mapping[str, tuple[Certificate, GateResult]]
+) -> tuple[Entry, ...]:
+    """Return the entries with their certificates."""
+    return tuple(
+        replace(entry, certificate=found[entry.id][0], floor=found[entry.id][1]) if entry.id in found else entry
+        for entry in entries
+    )

@@ -1,0 +1,144 @@
+"""The tables of a report as plain text: promises, data, machine, cost. Markdown and HTML print the same ones."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, replace
+
+from parsimony import wording as say
+from parsimony.records import Decision, Environment, Finding, TargetSettings
+from parsimony.report_text import metric_name
+
+FIRST_ROWS = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grid:
+    """A titled table of text; `columns` is empty for a table of names and values."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    note: str = ""
+
+
+def promises(decision: Decision) -> tuple[Grid, ...]:
+    """Return the gates and the targets as the plan asks for them."""
+    gates = decision.gates
+    rows = (
+        ("metric", metric_name(decision)),
+        ("may be below the reference by", say.plain(gates.margin)),
+        ("shown with confidence", say.percent(gates.confidence)),
+        ("never below, at its lower bound", say.plain(gates.floor) if gates.floor else "no floor"),
+        ("smallest margin this data could certify", say.plain(round(decision.smallest_certifiable_margin, 4))),
+    )
+    columns = ("target", "threads", "p99 at most", "memory at most", "size at most")
+    targets = tuple(_target(target) for target in decision.targets)
+    note = "" if targets else "No target was asked for, so nothing could pass."
+    return (
+        Grid(title="Quality", columns=(), rows=rows),
+        Grid(title="Targets", columns=columns, rows=targets, note=note),
+    )
+
+
+def _target(target: TargetSettings) -> tuple[str, ...]:
+    p99 = "no limit" if target.p99_ms is None else f"{say.plain(target.p99_ms)} ms"
+    memory, size = (_limit(value) for value in (target.peak_rss_bytes, target.size_bytes))
+    return (target.name, str(target.threads), p99, memory, size)
+
+
+def _limit(size_bytes: int | None) -> str:
+    return "no limit" if size_bytes is None else say.size(size_bytes)
+
+
+def data(decision: Decision) -> tuple[Grid, ...]:
+    """Return the splits, what was quarantined by check with its first rows, and the notes."""
+    found = decision.dataset
+    splits = (
+        ("labels", say.count(len(found.labels))),
+        ("train", f"{say.count(found.train)} rows"),
+        ("search (chooses)", f"{say.count(found.search)} rows"),
+        ("sealed (decides once)", f"{say.count(found.sealed)} rows"),
+        ("quarantined", f"{say.count(len(found.quarantined))} rows"),
+    )
+    digests = (("everything", found.digest), ("sealed split", found.sealed_digest))
+    return (
+        Grid(title="Splits", columns=(), rows=splits),
+        Grid(title="Digests (SHA-256)", columns=(), rows=digests),
+        _quarantine(found.quarantined),
+        _notes(found.notes),
+    )
+
+
+def _quarantine(found: tuple[Finding, ...]) -> Grid:
+    by_check = Counter(finding.check for finding in found)
+    rows = tuple(row for check, count in by_check.most_common() for row in _first(found, check, count))
+    note = f"The first {FIRST_ROWS} rows of each check." if found else "No row was quarantined."
+    return Grid(title="Quarantined", columns=("check", "file", "row", "column", "reason"), rows=rows, note=note)
+
+
+def _first(found: tuple[Finding, ...], check: str, count: int) -> list[tuple[str, ...]]:
+    ours = [finding for finding in found if finding.check == check][:FIRST_ROWS]
+    return [(f"{check} ({say.count(count)})" if i == 0 else "", *_where(f)) for i, f in enumerate(ours)]
+
+
+def _notes(found: tuple[Finding, ...]) -> Grid:
+    rows = tuple((finding.check, *_where(finding)) for finding in found)
+    note = "" if found else "Nothing else to note."
+    return Grid(title="Notes", columns=("check", "file", "row", "column", "reason"), rows=rows, note=note)
+
+
+def _where(finding: Finding) -> tuple[str, ...]:
+    row = "all" if finding.row is None else str(finding.row)
+    return (finding.source, row, finding.column, say.clip(finding.reason, 300))
+
+
+def machines(decision: Decision) -> tuple[Grid, ...]:
+    """Return one table for each target with everything about the environment of its measurements."""
+    seen = [m for judged in decision.judged for m in judged.measurements]
+    return tuple(
+        _machine(target, tuple(m.environment for m in seen if m.target == target))
+        for target in dict.fromkeys(m.target for m in seen)
+    )
+
+
+def _machine(target: str, environments: tuple[Environment, ...]) -> Grid:
+    same = {replace(environment, load_1m=0.0) for environment in environments}
+    note = "" if len(same) == 1 else f"{len(same)} different environments were seen; this is the first."
+    loads = [environment.load_1m for environment in environments]
+    load = f"{min(loads):.2f}" if min(loads) == max(loads) else f"{min(loads):.2f} to {max(loads):.2f}"
+    return Grid(title=f"Target {target}", columns=(), rows=_environment(environments[0], load), note=note)
+
+
+def _environment(seen: Environment, load: str) -> tuple[tuple[str, ...], ...]:
+    quota = "none" if seen.quota_cores is None else f"{say.plain(seen.quota_cores)} cores"
+    return (
+        ("processor", seen.cpu),
+        ("instructions", ", ".join(seen.isa) or say.NONE),
+        ("cores", f"{seen.cores} (quota: {quota}), {seen.threads} used"),
+        ("memory", say.size(seen.memory_bytes)),
+        ("governor", seen.governor),
+        ("load in the last minute", load),
+        ("platform", f"{seen.platform}, Python {seen.python}"),
+        ("versions", ", ".join(f"{name} {version}" for name, version in seen.versions) or say.NONE),
+    )
+
+
+def cost(decision: Decision) -> tuple[Grid, ...]:
+    """Return the time of each stage, the energy and the carbon, each with how it is known."""
+    spent = decision.cost
+    rows = tuple(
+        (stage, say.duration(duration_s), f"{100 * duration_s / spent.wall_s:.1f} %" if spent.wall_s > 0 else say.NONE)
+        for stage, duration_s in spent.stages
+    )
+    energy = say.NONE if spent.energy_wh is None else f"{say.significant(spent.energy_wh)} Wh"
+    carbon = say.NONE if spent.carbon_g is None else f"{say.significant(spent.carbon_g)} g CO2e"
+    total = (
+        ("wall time", say.duration(spent.wall_s), f"started {decision.started_at}"),
+        ("energy", energy, spent.energy_source),
+        ("carbon", carbon, spent.carbon_source),
+    )
+    return (
+        Grid(title="Total", columns=("what", "amount", "source"), rows=total),
+        Grid(title="Stages", columns=("stage", "time", "share"), rows=rows, note="" if rows else "No stage was timed."),
+    )

@@ -1,0 +1,128 @@
+"""Predict a bundle's bytes before anything is trained, from the shape of the base alone."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from parsimony.bases import CONFIG, TOKENIZER
+from parsimony.families.student import PREFIX, layers_in
+from parsimony.records import Candidate
+from parsimony.vocabulary import CannotTrimError, serving_tokenizer, trim
+
+_FP32, _BITS = 4.0, {"int8": 8, "int4": 4}
+_BLOCK = 32
+# Bytes of graph structure: names, node records, shapes. Measured on exported graphs, per layer and once.
+_LAYER_OVERHEAD = {"plain": 16_000, "fused": 2_300}
+_GRAPH_OVERHEAD = 7_000
+_LINEAR_OVERHEAD = 2_600
+_FILES_OVERHEAD = 1_100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shape:
+    """How many weights a base has, by what quantisation does to them.
+
+    `lookup` lists (rows, columns) of embedding tables other than the token table, `products` (inputs, outputs)
+    of one layer's matrices, `vectors` and `fixed` the fp32 numbers of one layer and of the rest.
+    """
+
+    vocabulary: int
+    hidden: int
+    layers: int
+    lookups: tuple[tuple[int, int], ...]
+    products: tuple[tuple[int, int], ...]
+    vectors: int
+    fixed: int
+    tokenizer_bytes: int
+    trimmed_vocabulary: int
+    trimmed_tokenizer_bytes: int
+
+
+@lru_cache(maxsize=16)
+def shape_of(base: Path, texts: tuple[str, ...], max_tokens: int) -> Shape:
+    """Read a base's shape from its configuration, without its weights, and trim its tokenizer to the texts."""
+    import torch
+    from transformers import AutoConfig, AutoModel
+
+    from parsimony.classifier import layers_of
+
+    config = AutoConfig.from_pretrained(base, trust_remote_code=False)
+    with torch.device("meta"):
+        encoder = AutoModel.from_config(config)
+    name, layers = layers_of(encoder)
+    inside = list(layers[0].named_parameters())
+    outside = [(n, p) for n, p in encoder.named_parameters() if not n.startswith(f"{name}.") and "pooler" not in n]
+    tables = [p.shape for n, p in outside if p.ndim == 2 and "embedding" in n and "token_type" not in n]
+    token_table = encoder.get_input_embeddings().weight.shape
+    tokenizer = serving_tokenizer((base / TOKENIZER).read_text(encoding="utf-8"), max_tokens=max_tokens)
+    kept, trimmed_bytes = _trimmed(tokenizer, texts, token_table[0])
+    return Shape(
+        vocabulary=token_table[0],
+        hidden=token_table[1],
+        layers=len(layers),
+        lookups=tuple((s[0], s[1]) for s in tables if s != token_table),
+        products=tuple((p.shape[1], p.shape[0]) for _, p in inside if p.ndim == 2),
+        vectors=sum(p.numel() for _, p in inside if p.ndim == 1),
+        fixed=sum(p.numel() for _, p in outside if p.ndim == 1) + token_table[1],
+        tokenizer_bytes=len(tokenizer.encode()),
+        trimmed_vocabulary=kept,
+        trimmed_tokenizer_bytes=trimmed_bytes,
+    )
+
+
+def _trimmed(tokenizer: str, texts: tuple[str, ...], vocabulary: int) -> tuple[int, int]:
+    try:
+        result = trim(tokenizer, texts)
+    except CannotTrimError:
+        return vocabulary, len(tokenizer.encode())
+    return len(result.kept), len(result.tokenizer.encode())
+
+
+def predict(candidate: Candidate, shape: Shape, labels: tuple[str, ...]) -> int:
+    """Return the bytes that this candidate's bundle will have."""
+    trimmed = "trim" in candidate.after
+    rows = shape.trimmed_vocabulary if trimmed else shape.vocabulary
+    files = (shape.trimmed_tokenizer_bytes if trimmed else shape.tokenizer_bytes) + _FILES_OVERHEAD
+    files += len(json.dumps(labels, ensure_ascii=False).encode())
+    if candidate.trunk.family == "linear":
+        return round(files + _linear(candidate, rows, len(labels)))
+    return round(files + _transformer(candidate, shape, rows, len(labels)))
+
+
+def _linear(candidate: Candidate, rows: int, classes: int) -> float:
+    tables = _table(candidate, rows, classes) + _table(candidate, rows, 1)
+    return tables + classes * _FP32 + _LINEAR_OVERHEAD
+
+
+def _transformer(candidate: Candidate, shape: Shape, rows: int, classes: int) -> float:
+    layers = shape.layers
+    if candidate.trunk.shape and candidate.trunk.shape[0].startswith(PREFIX):
+        layers = layers_in(candidate.trunk.shape)
+    tables = _table(candidate, rows, shape.hidden) + sum(_table(candidate, *table) for table in shape.lookups)
+    matrices = layers * sum(_matrix(candidate, *m) for m in shape.products) + _matrix(candidate, shape.hidden, classes)
+    fixed = (layers * shape.vectors + shape.fixed + classes) * _FP32
+    style = "fused" if "fusion" in candidate.after else "plain"
+    return tables + matrices + fixed + layers * _LAYER_OVERHEAD[style] + _GRAPH_OVERHEAD
+
+
+def _table(candidate: Candidate, rows: int, columns: int) -> float:
+    if "int4" in candidate.after:
+        return rows * (columns / 2 + _FP32 * -(-columns // _BLOCK))
+    return rows * columns * (1.0 if "int8" in candidate.after else _FP32)
+
+
+def _matrix(candidate: Candidate, inputs: int, outputs: int) -> float:
+    if "int4" in candidate.after:
+        return outputs * -(-inputs // _BLOCK) * (_BLOCK / 2 + _FP32)
+    if "int8" in candidate.after:
+        return inputs * outputs + outputs * (_FP32 + 1)
+    return inputs * outputs * _FP32
+
+
+def layers_of_base(base: Path) -> int:
+    """Return the number of layers that a base's configuration states."""
+    config = json.loads((base / CONFIG).read_text(encoding="utf-8"))
+    return int(config.get("num_hidden_layers") or config.get("n_layers") or config["num_layers"])

@@ -1,0 +1,55 @@
+"""Graph fusion: attention, layer norm and GELU as single operators (ONNX Runtime's transformer optimiser)."""
+
+from __future__ import annotations
+
+import copy
+import logging
+from dataclasses import replace
+
+import onnx
+from onnx import helper
+
+from parsimony import graphs
+from parsimony.contracts import DoesNotApplyError, Draft, Technique
+
+# What the optimiser's BERT patterns recognise; other architectures are refused rather than half fused.
+_LIKE_BERT = {"bert", "distilbert", "roberta", "xlm-roberta", "camembert", "electra", "mpnet"}
+_ATTENTION = {"Attention", "MultiHeadAttention"}
+_MICROSOFT = "com.microsoft"
+
+
+def apply(draft: Draft) -> Draft:
+    """Fuse what the optimiser recognises; refuse when it recognises no attention."""
+    if draft.architecture not in _LIKE_BERT:
+        raise DoesNotApplyError(f"the optimiser has no attention pattern for {draft.architecture}")
+    fused = _optimise(draft)
+    if not _ATTENTION & set(graphs.operators(fused)):
+        raise DoesNotApplyError(f"the optimiser found no attention in this {draft.architecture} graph")
+    graphs.strip(fused)
+    return replace(draft, graph=fused)
+
+
+def _optimise(draft: Draft) -> onnx.ModelProto:
+    from onnxruntime.transformers.fusion_options import FusionOptions
+    from onnxruntime.transformers.optimizer import optimize_model
+
+    options = FusionOptions("bert")
+    # Fused embeddings hide the look-up from quantisation; a fused Attention hides its matrices from 4-bit blocks.
+    options.enable_embed_layer_norm = False
+    options.use_multi_head_attention = "int4" in draft.techniques
+    logging.getLogger("onnxruntime.transformers").setLevel(logging.ERROR)
+    optimised = optimize_model(
+        copy.deepcopy(draft.graph),
+        model_type="bert",
+        num_heads=draft.heads,
+        hidden_size=draft.hidden,
+        opt_level=0,
+        optimization_options=options,
+    )
+    model: onnx.ModelProto = optimised.model
+    if _MICROSOFT not in {entry.domain for entry in model.opset_import}:
+        model.opset_import.append(helper.make_opsetid(_MICROSOFT, 1))
+    return model
+
+
+TECHNIQUE = Technique(name="fusion", apply=apply, quantises=False)

@@ -1,0 +1,128 @@
+"""What a trained trunk looks like on disk, and the steps that all transformer trunks share."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import onnx
+
+from parsimony.classifier import Classifier, all_logits, features, load, narrow, save, widen
+from parsimony.contracts import Draft, Material
+from parsimony.export import check_parity, export
+from parsimony.records import Table
+from parsimony.training import Examples, Recipe, train
+from parsimony.vocabulary import Trimmed, token_ids, trim
+
+MODEL, TOKENIZER, FACTS, WEIGHTS, TEACHER = "model.onnx", "tokenizer.json", "trunk.json", "weights", "teacher.npy"
+_PARITY_TEXTS = 32
+
+
+def class_numbers(table: Table, labels: tuple[str, ...]) -> np.ndarray:
+    """Return each row's class as a number, int64 [rows]."""
+    number = {label: i for i, label in enumerate(labels)}
+    return np.array([number[label] for label in table.labels], dtype=np.int64)
+
+
+def frozen_head(classifier: Classifier, material: Material) -> float:
+    """Fit the linear head on the frozen features and return its accuracy on the search split.
+
+    Features are scaled to unit variance for the solver and the scale is folded back into the head.
+    """
+    from sklearn.linear_model import LogisticRegression
+
+    table = features(classifier, token_ids(classifier.tokenizer, material.train.texts))
+    search = features(classifier, token_ids(classifier.tokenizer, material.search.texts))
+    numbers, wanted = (class_numbers(t, material.labels) for t in (material.train, material.search))
+    scale = 1.0 / max(float(table.std()), 1e-12)
+    model = LogisticRegression(C=1.0, max_iter=200).fit(table * scale, numbers)
+    weight, bias = np.asarray(model.coef_) * scale, np.asarray(model.intercept_)
+    if len(material.labels) == 2:  # scikit-learn keeps one row for two classes; logits need both
+        weight, bias = np.concatenate((-weight, weight)) / 2, np.concatenate((-bias, bias)) / 2
+    set_head(classifier, weight, bias)
+    return float(((search @ weight.T + bias).argmax(1) == wanted).mean())
+
+
+def set_head(classifier: Classifier, weight: np.ndarray, bias: np.ndarray) -> None:
+    """Give the head its weight [classes, hidden] and bias [classes]."""
+    import torch
+
+    classifier.head.weight.data = torch.from_numpy(np.ascontiguousarray(weight, dtype=np.float32))
+    classifier.head.bias.data = torch.from_numpy(np.ascontiguousarray(bias, dtype=np.float32))
+
+
+def fit(classifier: Classifier, material: Material, recipe: Recipe, teacher: np.ndarray | None) -> dict[str, object]:
+    """Train in place and return what happened.
+
+    Only the embedding rows of tokens seen in training are trained: the others have no gradient, so leaving
+    them out of the optimiser changes nothing but the time. They are put back afterwards.
+    """
+    trimmed: Trimmed = trim(classifier.tokenizer, material.train.texts)
+    original = classifier.encoder.get_input_embeddings().weight.data.clone()
+    narrow(classifier, trimmed)
+    numbers, wanted = (class_numbers(t, material.labels) for t in (material.train, material.search))
+    done = train(
+        classifier,
+        Examples(rows=token_ids(trimmed.tokenizer, material.train.texts), targets=numbers, teacher=teacher),
+        Examples(rows=token_ids(trimmed.tokenizer, material.search.texts), targets=wanted),
+        recipe,
+        material.seed,
+    )
+    widen(classifier, trimmed.kept, original)
+    return {"epochs": done.epochs, "steps": done.steps, "search_accuracy": done.search_accuracy, "bf16": done.bf16}
+
+
+def write_trunk(folder: Path, classifier: Classifier, material: Material, facts: Mapping[str, object]) -> None:
+    """Write weights, the exported graph (checked against the trained model) and the facts."""
+    save(classifier, _made(folder / WEIGHTS))
+    exportable = load(folder / WEIGHTS)
+    model = export(exportable)
+    sample = token_ids(classifier.tokenizer, material.search.texts[:_PARITY_TEXTS])
+    check_parity(model, exportable, sample)
+    config = classifier.encoder.config
+    shape = {
+        "architecture": config.model_type,
+        "heads": int(config.num_attention_heads),
+        "hidden": int(config.hidden_size),
+        "layers": int(config.num_hidden_layers),
+    }
+    write_model(folder, model, classifier.tokenizer, {**shape, **facts})
+
+
+def write_model(folder: Path, model: onnx.ModelProto, tokenizer: str, facts: Mapping[str, object]) -> None:
+    """Write what every trunk has: graph, tokenizer, facts."""
+    (folder / MODEL).write_bytes(model.SerializeToString())
+    (folder / TOKENIZER).write_text(tokenizer, encoding="utf-8")
+    (folder / FACTS).write_text(json.dumps(dict(facts), indent=1, sort_keys=True), encoding="utf-8")
+
+
+def write_teacher(folder: Path, classifier: Classifier, material: Material) -> None:
+    """Keep the logits of the training texts, float32 [rows, classes], for students."""
+    np.save(folder / TEACHER, all_logits(classifier, token_ids(classifier.tokenizer, material.train.texts)))
+
+
+def read_teacher(folder: Path) -> np.ndarray:
+    """Read the teacher's logits of the training texts."""
+    logits: np.ndarray = np.load(folder / TEACHER, allow_pickle=False)
+    return logits
+
+
+def draft_of(folder: Path, texts: tuple[str, ...]) -> Draft:
+    """Read a trunk as the draft that techniques start from."""
+    facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
+    return Draft(
+        graph=onnx.load_model_from_string((folder / MODEL).read_bytes()),
+        tokenizer=(folder / TOKENIZER).read_text(encoding="utf-8"),
+        architecture=str(facts["architecture"]),
+        heads=int(facts["heads"]),
+        hidden=int(facts["hidden"]),
+        texts=texts,
+        techniques=(),
+    )
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder

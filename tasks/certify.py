@@ -1,0 +1,52 @@
+"""Ask the sealed split, in the fixed order, and stop at the first candidate that does not pass."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from parsimony import judging
+from parsimony.answers import answers_of
+from parsimony.data.splits import load_split
+from parsimony.files import write_json
+from parsimony.judging import Entry
+from parsimony.records import Dataset, GateSettings, TargetSettings
+from parsimony.run import prediction_file
+from parsimony.trunks import class_numbers
+
+
+@task(name="certify", cache_policy=NO_CACHE)
+def certify(
+    entries: Sequence[Entry],
+    order: Sequence[str],
+    reference: str,
+    dataset: Dataset,
+    gates: GateSettings,
+    target: TargetSettings,
+    folder: Path,
+    home: Path,
+    seed: int,
+) -> tuple[Entry, ...]:
+    """Return the entries with certificates: those of the sequence, and the champion's, which is tested by itself."""
+    table = load_split(dataset, "sealed")
+    truth = class_numbers(table, dataset.labels)
+    bundles = {entry.id: entry.bundle for entry in entries}
+
+    def answers(name: str) -> np.ndarray:
+        bundle = bundles[name]
+        if bundle is None:
+            raise ValueError(f"{name} has no bundle to certify")
+        found = answers_of(bundle, table.texts, target, home / "answers").classes
+        write_json(prediction_file(folder, name, "sealed"), [dataset.labels[int(i)] for i in found])
+        return found
+
+    classes = len(dataset.labels)
+    found = judging.certify(order, answers, reference, truth, classes, gates, seed)
+    for entry in entries:
+        if entry.is_champion and entry.id not in found:
+            found |= judging.certify((entry.id,), answers, reference, truth, classes, gates, seed)
+    return judging.with_certificates(entries, found)

@@ -1,0 +1,56 @@
+"""Read the data, let Great Expectations judge it, set bad rows aside, cut the splits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from parsimony.data.reader import read_table
+from parsimony.data.splits import split, write_dataset
+from parsimony.errors import DataError
+from parsimony.records import Dataset
+from tasks.expectations import Rules, check, write_quarantine
+
+QUARANTINE = "quarantine.csv"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """Where the labelled texts are and how they are cut."""
+
+    train: str
+    test: str | None
+    text: str
+    label: str
+    search_share: float
+    sealed_share: float
+    seed: int
+
+
+@task(name="validate", cache_policy=NO_CACHE)
+def validate(source: Source, rules: Rules, folder: Path) -> Dataset:
+    """Return the cleaned, split data of this run; raise DataError before anything is trained."""
+    train = read_table(source.train, text=source.text, label=source.label, part="train")
+    test = None
+    if source.test is not None:
+        test = read_table(source.test, text=source.text, label=source.label, part="test")
+    checked = check(train, test, rules)
+    write_quarantine(folder / QUARANTINE, checked.quarantined, [t for t in (train, test) if t is not None])
+    parts = split(
+        checked.train, checked.test, seed=source.seed, search_share=source.search_share, sealed_share=source.sealed_share
+    )
+    labels = tuple(sorted(set(parts[0].labels)))
+    if unknown := sorted({label for part in parts[1:] for label in part.labels} - set(labels)):
+        raise DataError(f"{source.train}: no row of label {unknown[0]!r} is left to train on; add rows of it")
+    return write_dataset(
+        folder / "data",
+        train=parts[0],
+        search=parts[1],
+        sealed=parts[2],
+        labels=labels,
+        quarantined=checked.quarantined,
+        notes=checked.notes,
+    )
