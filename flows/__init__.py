@@ -1,0 +1,1 @@
+"""The order of the work: one flow a file, the plan, the command line."""

@@ -1,9 +1,275 @@
-"""The command line: the same verbs as the deployments."""
+"""The command line: `parsimony VERB`. Results on standard output, progress and errors on standard error."""
 
 from __future__ import annotations
 
 import argparse
+import json
 import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from flows import settings
+from parsimony.errors import InfrastructureError, ParsimonyError, PlanError
+
+if TYPE_CHECKING:
+    from tasks.publish import Published
+    from tasks.tracking import Registry
+
+_EXIT_CODES = "exit status: 0 promoted or kept, 1 nothing passed, 2 bad plan, 3 bad data, 4 infrastructure"
+_FINDINGS_SHOWN = 20
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one verb and return its exit status; what is refused is one line on standard error."""
+    chosen = _parser().parse_args(arguments)
+    verb: Callable[[argparse.Namespace], int] = chosen.verb
+    try:
+        return verb(chosen)
+    except ParsimonyError as error:
+        print(f"parsimony: {error}", file=sys.stderr)
+        for finding in getattr(error, "findings", ())[:_FINDINGS_SHOWN]:
+            print(f"  {finding.line()}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("parsimony: interrupted; run it again to go on where it stopped", file=sys.stderr)
+        return 130
+    except OSError as error:
+        print(f"parsimony: {error}; free or fix it and run again", file=sys.stderr)
+        return InfrastructureError.exit_code
+
+
+# --- verbs ----------------------------------------------------------------------------------------
+
+
+def _run(chosen: argparse.Namespace) -> int:
+    settings.prepare()
+    from flows import plan as plans
+    from flows.display import following
+
+    plan = plans.load(Path(chosen.plan), chosen.set)
+    with following():
+        from flows.promote_smallest import promote_smallest
+
+        published = promote_smallest(plan)
+    if chosen.json:
+        from parsimony.receipt import dumps
+
+        print(dumps(published.receipt))
+    else:
+        _tell(published, chosen.plan)
+    return 1 if published.decision.outcome == "none" else 0
+
+
+def _tell(published: Published, plan: str) -> None:
+    """Print the table, the decision, where the report lies, and what to type next."""
+    from flows.display import print_table
+    from parsimony import report
+
+    decision, folder = published.decision, published.folder
+    print_table(report.table(decision))
+    print(f"\n{report.sentence(decision)}\n")
+    print(f"report   {folder / 'report.html'}\nreceipt  {folder / 'receipt.json'}")
+    model = decision.model
+    if decision.outcome == "none":
+        print(f"next     parsimony run {plan} --set gates.margin=...   (the report says what was missed by how much)")
+        return
+    print(f'next     parsimony predict {model} "a text of your own"')
+    print(f"         parsimony champion {model} --download ./{model}")
+    print(f"         parsimony history {model}")
+
+
+def _champion(chosen: argparse.Namespace) -> int:
+    from dataclasses import asdict
+
+    from tasks.promotion import champion, download
+
+    registry = _registry()
+    found = champion(registry, chosen.name)
+    if found is None:
+        raise PlanError(f"{chosen.name} has no champion; run a plan with model = {chosen.name!r} first")
+    if chosen.download:
+        download(registry, chosen.name, Path(chosen.download))
+    if chosen.json:
+        print(json.dumps(asdict(found)))
+        return 0
+    from parsimony.wording import size
+
+    print(f"{found.model} version {found.version}: {found.candidate}, {size(found.size_bytes)}, since {found.at}")
+    print(f"digest {found.digest}\n{found.reason}")
+    if chosen.download:
+        print(f"bundle in {chosen.download}")
+    return 0
+
+
+def _history(chosen: argparse.Namespace) -> int:
+    from dataclasses import asdict
+
+    from tasks.promotion import history
+
+    entries = history(_registry(), chosen.name)
+    if chosen.json:
+        print(json.dumps([asdict(entry) for entry in entries]))
+        return 0
+    from flows.display import print_table
+    from parsimony.wording import size
+
+    rows = [(e.kind, str(e.number), e.version, size(e.size_bytes), e.at, e.reason) for e in entries]
+    print_table([("what", "entry", "version", "size", "when", "why"), *rows])
+    return 0
+
+
+def _predict(chosen: argparse.Namespace) -> int:
+    from parsimony import bundle
+
+    loaded = bundle.load(_bundle(chosen.name))
+    for text in chosen.text or (line.rstrip("\n") for line in sys.stdin):
+        shares = bundle.probabilities(loaded, text)
+        label = max(shares, key=lambda name: shares[name])
+        print(json.dumps({"label": label, "share": round(shares[label], 4)}) if chosen.json else label)
+    return 0
+
+
+def _report(chosen: argparse.Namespace) -> int:
+    home = settings.prepare().home
+    runs = sorted(p.parent.name for p in (home / "runs").glob("*/receipt.json"))
+    matching = [name for name in runs if name == chosen.run or chosen.run in (None, "latest")]
+    if not matching:
+        known = ", ".join(runs[-5:]) or "none yet"
+        raise PlanError(f"no finished run {chosen.run or 'latest'!r} below {home / 'runs'}; the last ones: {known}")
+    folder = home / "runs" / matching[-1]
+    print((folder / "receipt.json").read_text("utf-8").strip() if chosen.json else folder / "report.html")
+    return 0
+
+
+def _bench(chosen: argparse.Namespace) -> int:
+    from dataclasses import asdict
+
+    from parsimony import bundle, machine, measure
+    from parsimony.records import TargetSettings
+
+    if chosen.threads > (available := machine.usable_threads()):
+        raise PlanError(f"--threads {chosen.threads}: this machine runs {available} at once")
+    folder = _bundle(chosen.bundle)
+    built = bundle.describe(folder)
+    texts = Path(chosen.texts).read_text("utf-8").splitlines() if chosen.texts else list(_SAMPLE_TEXTS)
+    target = TargetSettings(name="here", threads=chosen.threads, p99_ms=None, peak_rss_bytes=None, size_bytes=None)
+    seen = measure.measure({"bundle": folder}, [text for text in texts if text], target)["bundle"]
+    if chosen.json:
+        print(json.dumps({"size_bytes": built.size_bytes, "digest": built.digest, **asdict(seen)}))
+        return 0
+    from parsimony.wording import milliseconds, size
+
+    for name, value in (("p50", seen.p50), ("p90", seen.p90), ("p99", seen.p99)):
+        interval = f"{milliseconds(value.low_ms)} to {milliseconds(value.high_ms)}"
+        print(f"{name}         {milliseconds(value.value_ms)}  (95 %: {interval})")
+    print(f"throughput  {seen.throughput_per_s:,.0f} texts a second on {chosen.threads} thread(s)")
+    print(
+        f"memory      {size(seen.peak_rss_bytes)} at most, start-up {seen.startup_s:.2f} s, size {size(built.size_bytes)}"
+    )
+    print(
+        f"noise       {seen.noise:.1%} between blocks{'' if seen.stable else ': UNSTEADY, repeat on a quieter machine'}"
+    )
+    return 0
+
+
+# What `bench` reads to a bundle when no texts are given: one line each of 3 to 40 words.
+_SAMPLE_TEXTS = (
+    "where is my order",
+    "I cannot log in since this morning, the page just says try again later.",
+    "Could you tell me how to change the address on the invoice that you sent us last week?",
+    "It worked for two years without any trouble, then came the update, and now every second file that I save "
+    "comes back with a different name and nobody in the office knows which of them is the right one.",
+)
+
+
+def _registry() -> Registry:
+    where = settings.prepare()
+    from tasks.tracking import Registry
+
+    return Registry(tracking_uri=where.tracking_uri, artifact_root=where.artifact_root)
+
+
+def _bundle(name: str) -> Path:
+    """Return a bundle's folder: a folder on disk, or the champion of a model, downloaded and verified once."""
+    if (Path(name) / "manifest.json").is_file():
+        return Path(name)
+    from tasks.promotion import champion, download
+
+    registry = _registry()
+    found = champion(registry, name)
+    if found is None:
+        raise PlanError(f"{name!r} is neither a folder with a bundle nor a model with a champion")
+    return Path(download(registry, name, settings.prepare().home / "champions" / found.digest[:32]).folder)
+
+
+# --- arguments ------------------------------------------------------------------------------------
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="parsimony",
+        description="Find the smallest model that provably keeps the quality, and put exactly that one into production.",
+        epilog=_EXIT_CODES,
+    )
+    verbs = parser.add_subparsers(required=True, metavar="VERB")
+
+    run = _verb(
+        verbs,
+        _run,
+        "run",
+        "run a plan: validate, train, shrink, judge, promote",
+        "run plan.toml --set gates.margin=0.02",
+    )
+    run.add_argument("plan", help="the plan, a TOML file")
+    run.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change a key of the plan")
+    _json(run, "print the receipt as one line of JSON")
+
+    champion = _verb(
+        verbs, _champion, "champion", "show the model in production", "champion support-tickets --download ./model"
+    )
+    champion.add_argument("name", help="the registered model")
+    champion.add_argument("--download", metavar="DIR", help="write its bundle into this folder, verified")
+    _json(champion, "print it as JSON")
+
+    history = _verb(verbs, _history, "history", "show every promotion and rollback", "history support-tickets")
+    history.add_argument("name", help="the registered model")
+    _json(history, "print it as JSON")
+
+    predict = _verb(
+        verbs, _predict, "predict", "label texts with the champion", 'predict support-tickets "it does not sync"'
+    )
+    predict.add_argument("name", help="the registered model, or a folder with a bundle")
+    predict.add_argument("text", nargs="*", help="texts; without any, one a line from standard input")
+    _json(predict, "print label and share, one JSON object a line")
+
+    report = _verb(verbs, _report, "report", "say where a run's report lies", "report latest")
+    report.add_argument("run", nargs="?", help="the run's id; without it the latest")
+    _json(report, "print the receipt instead")
+
+    bench = _verb(verbs, _bench, "bench", "measure a bundle on this machine", "bench support-tickets --threads 1")
+    bench.add_argument("bundle", help="a folder with a bundle, or a registered model")
+    bench.add_argument("--threads", type=int, default=1, help="threads a prediction may use (1)")
+    bench.add_argument("--texts", metavar="FILE", help="texts to predict, one a line")
+    _json(bench, "print the measurement as JSON")
+    return parser
+
+
+def _verb(
+    verbs: argparse._SubParsersAction[argparse.ArgumentParser],
+    function: Callable[[argparse.Namespace], int],
+    name: str,
+    purpose: str,
+    example: str,
+) -> argparse.ArgumentParser:
+    parser = verbs.add_parser(name, help=purpose, description=purpose, epilog=f"example: parsimony {example}")
+    parser.set_defaults(verb=function)
+    return parser
+
+
+def _json(parser: argparse.ArgumentParser, purpose: str) -> None:
+    parser.add_argument("--json", action="store_true", help=purpose)
+
 
 if __name__ == "__main__":
-    sys.exit(0)
+    sys.exit(main())

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from flows.plan import Plan
+from parsimony.families.encoder import FROZEN
 from parsimony.families.student import layers_in
 from parsimony.records import Candidate, Dataset, Trunk
 from parsimony.run import Run
-from parsimony.search import FROZEN
 from parsimony.trunk_store import Grown
 
 # Seconds, before anything has been seen on this machine.

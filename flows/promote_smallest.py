@@ -6,13 +6,14 @@ from prefect import flow
 
 from flows import steps
 from flows.plan import Plan
+from tasks.publish import Published
 
 
 @flow(name="promote-smallest", flow_run_name="{plan.model}")
-def promote_smallest(plan: Plan) -> dict[str, object]:
+def promote_smallest(plan: Plan) -> Published:
     """Find the smallest model that keeps the quality, and put exactly that one into production.
 
-    Returns the receipt. Raises PlanError, DataError or InfrastructureError; "nothing passed" is a result.
+    Returns the decision with its receipt. Raises PlanError, DataError or InfrastructureError; "nothing passed" is a result.
     """
     with steps.session(plan) as run:
         dataset = steps.read(run)

@@ -25,7 +25,6 @@ _DEFAULTS = {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
     "MLFLOW_LOGGING_LEVEL": "WARNING",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
-    "PREFECT_LOGGING_EXTRA_LOGGERS": "parsimony",
     "PREFECT_RESULTS_DEFAULT_SERIALIZER": "json",
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
@@ -61,8 +60,11 @@ def prepare(environment: MutableMapping[str, str] = os.environ) -> Settings:
     if not environment.get("PREFECT_API_URL"):
         # Prefect's own temporary server belongs to this folder, and its log to nobody.
         environment.setdefault("PREFECT_HOME", str(home / "prefect"))
-        environment.setdefault("PREFECT_LOGGING_LEVEL", "WARNING")
+        environment.setdefault("PREFECT_LOGGING_LEVEL", "CRITICAL")
+        environment.setdefault("PREFECT_LOGGING_TO_API_ENABLED", "false")
         environment.setdefault("PREFECT_LOGGING_SERVER_LEVEL", "CRITICAL")
+    else:
+        environment.setdefault("PREFECT_LOGGING_EXTRA_LOGGERS", "parsimony")
     database = f"sqlite:///{home / 'mlflow' / 'mlflow.db'}"
     return Settings(home=home, tracking_uri=environment.get("MLFLOW_TRACKING_URI") or database)
 

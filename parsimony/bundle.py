@@ -56,9 +56,7 @@ def describe(folder: Path) -> BuiltBundle:
     Raises InfrastructureError when a file differs from the manifest.
     """
     verify_folder(folder)
-    return BuiltBundle(
-        folder=str(folder), digest=digest_file(folder / MANIFEST), size_bytes=folder_bytes(folder)
-    )
+    return BuiltBundle(folder=str(folder), digest=digest_file(folder / MANIFEST), size_bytes=folder_bytes(folder))
 
 
 def load(folder: Path, *, threads: int = 1) -> Loaded:
@@ -72,9 +70,7 @@ def load(folder: Path, *, threads: int = 1) -> Loaded:
     options.log_severity_level = 3
     # A spinning pool would take the core from the next candidate that is measured.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    session = onnxruntime.InferenceSession(
-        (folder / MODEL).read_bytes(), options, providers=["CPUExecutionProvider"]
-    )
+    session = onnxruntime.InferenceSession((folder / MODEL).read_bytes(), options, providers=["CPUExecutionProvider"])
     return Loaded(
         labels=tuple(json.loads((folder / LABELS).read_text(encoding="utf-8"))),
         session=session,

@@ -54,7 +54,12 @@ def _load_encoder(folder: Path) -> torch.nn.Module:
 
     keywords = {"add_pooling_layer": False} if _has_pooler(folder) else {}
     encoder: torch.nn.Module = AutoModel.from_pretrained(
-        folder, use_safetensors=True, trust_remote_code=False, attn_implementation="eager", dtype=torch.float32, **keywords
+        folder,
+        use_safetensors=True,
+        trust_remote_code=False,
+        attn_implementation="eager",
+        dtype=torch.float32,
+        **keywords,
     )
     return encoder.eval()
 

@@ -77,10 +77,16 @@ def quality(certificate: Certificate | None, gates: GateSettings) -> GateResult:
     """Judge the paired comparison with the reference."""
     if certificate is None:
         return GateResult(
-            gate="margin", verdict="inconclusive", seen=None, limit=-gates.margin, reason="not tested on the sealed split"
+            gate="margin",
+            verdict="inconclusive",
+            seen=None,
+            limit=-gates.margin,
+            reason="not tested on the sealed split",
         )
     bound = certificate.lower_bound
-    reason = f"{gates.metric} difference {certificate.difference:+.4f}, at least {bound:+.4f}; allowed {-gates.margin:+.4f}"
+    reason = (
+        f"{gates.metric} difference {certificate.difference:+.4f}, at least {bound:+.4f}; allowed {-gates.margin:+.4f}"
+    )
     if certificate.verdict == "inconclusive":
         more = "" if certificate.needed is None else f"; label about {certificate.needed - certificate.n:,} more rows"
         reason += f": not enough rows to tell{more}"

@@ -31,7 +31,7 @@ def bytes_per_type(model: onnx.ModelProto) -> dict[str, int]:
 def float_weights(model: onnx.ModelProto) -> tuple[str, ...]:
     """Return the names of fp32 weights of more than 4,096 elements that matrix products or look-ups still read."""
     constants = initializers(model)
-    found = {}
+    found: dict[str, None] = {}
     for node in model.graph.node:
         for name in node.input if node.op_type in _WEIGHTED else ():
             tensor = constants.get(name)

@@ -139,11 +139,9 @@ def certifiable_margin(entries: Sequence[Searched], reference: str, sealed: int,
     return stats.smallest_margin(typical, sealed, settings.confidence)
 
 
-def with_certificates(
-    entries: Sequence[Entry], found: Mapping[str, tuple[Certificate, GateResult]]
-) -> tuple[Entry, ...]:
+def with_certificates(entries: Sequence[Entry], found: Mapping[str, tuple[Certificate, GateResult]]) -> list[Entry]:
     """Return the entries with their certificates."""
-    return tuple(
+    return [
         replace(entry, certificate=found[entry.id][0], floor=found[entry.id][1]) if entry.id in found else entry
         for entry in entries
-    )
+    ]

@@ -11,7 +11,18 @@ from pathlib import Path
 from parsimony.records import Environment
 
 # The instruction sets that decide which kernels ONNX Runtime and torch choose.
-_TELLING = ("avx2", "avx_vnni", "avx512f", "avx512_vnni", "avx512_bf16", "amx_int8", "amx_bf16", "asimddp", "i8mm", "bf16")
+_TELLING = (
+    "avx2",
+    "avx_vnni",
+    "avx512f",
+    "avx512_vnni",
+    "avx512_bf16",
+    "amx_int8",
+    "amx_bf16",
+    "asimddp",
+    "i8mm",
+    "bf16",
+)
 _PACKAGES = ("onnxruntime", "tokenizers", "numpy")
 
 

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 
 def quiet(axes: Axes) -> None:
+    """Take away frame and tick marks; the grid lies behind the data."""
     axes.spines[["top", "right", "left"]].set_visible(False)
     axes.tick_params(length=0, pad=5)
     axes.set_axisbelow(True)
@@ -25,6 +26,7 @@ def ticks(span: tuple[float, float]) -> list[float]:
 
 
 def log_ticks(axes: Axes, labels: Sequence[str], ticks: Sequence[float]) -> None:
+    """Set the ticks of a logarithmic horizontal axis, and no others."""
     from matplotlib.ticker import NullLocator
 
     axes.xaxis.set_minor_locator(NullLocator())

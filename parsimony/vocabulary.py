@@ -84,7 +84,9 @@ def _is_piece_of_one(token: str, prefix: str) -> bool:
 def _trim_wordpiece(model: dict[str, Any], needed: set[int]) -> tuple[int, ...]:
     prefix = model.get("continuing_subword_prefix", "##")
     vocabulary: dict[str, int] = model["vocab"]
-    kept = {t: i for t, i in vocabulary.items() if i in needed or _is_piece_of_one(t, prefix) or t == model["unk_token"]}
+    kept = {
+        t: i for t, i in vocabulary.items() if i in needed or _is_piece_of_one(t, prefix) or t == model["unk_token"]
+    }
     keep = tuple(sorted(set(kept.values()) | needed))
     order = {old: new for new, old in enumerate(keep)}
     model["vocab"] = {token: order[i] for token, i in sorted(kept.items(), key=lambda item: item[1])}

@@ -1,0 +1,1 @@
+"""The doing at the edges: Prefect tasks, and the only imports of MLflow and Great Expectations."""

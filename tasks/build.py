@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +21,9 @@ from parsimony.trunk_store import Grown
 from parsimony.trunks import class_numbers
 
 
+log = logging.getLogger(__name__)
+
+
 @task(name="build", task_run_name="build {entry.id}", cache_policy=NO_CACHE)
 def build(entry: Entry, grown: Grown, dataset: Dataset, home: Path) -> Entry:
     """Return the entry with its bundle, or with the reason why it cannot be built."""
@@ -34,8 +38,13 @@ def build(entry: Entry, grown: Grown, dataset: Dataset, home: Path) -> Entry:
             labels=dataset.labels,
             data_digest=dataset.digest,
         )
+    except ImportError:
+        raise
     except DoesNotApplyError as error:
         return replace(entry, obstacle=str(error), cost_s=grown.cost_s)
+    except Exception as error:  # optimiser and quantiser raise whatever their C++ raises; the other candidates go on
+        log.warning("%s cannot be built", entry.id, exc_info=True)
+        return replace(entry, obstacle=f"{type(error).__name__}: {error}"[:300], cost_s=grown.cost_s)
     return replace(entry, bundle=bundle, cost_s=grown.cost_s + time.monotonic() - start)
 
 

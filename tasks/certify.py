@@ -30,7 +30,7 @@ def certify(
     folder: Path,
     home: Path,
     seed: int,
-) -> tuple[Entry, ...]:
+) -> list[Entry]:
     """Return the entries with certificates: those of the sequence, and the champion's, which is tested by itself."""
     table = load_split(dataset, "sealed")
     truth = class_numbers(table, dataset.labels)

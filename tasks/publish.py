@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+from dataclasses import dataclass
 from pathlib import Path
 
 from prefect import task
@@ -21,9 +21,18 @@ from tasks.validate import QUARANTINE
 RECEIPT, PAGE, TEXT = "receipt.json", "report.html", "report.md"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Published:
+    """A decision that has been written down, its receipt, and the folder of its report."""
+
+    decision: Decision
+    receipt: dict[str, object]
+    folder: Path
+
+
 @task(name="publish and promote", cache_policy=NO_CACHE)
-def publish(decision: Decision, registry: Registry, folder: Path) -> dict[str, object]:
-    """Record the decision in MLflow, register and promote its winner, and return the receipt.
+def publish(decision: Decision, registry: Registry, folder: Path) -> Published:
+    """Record the decision in MLflow, register and promote its winner, and return it with its receipt.
 
     The order matters: everything that a version needs exists before the journal names it.
     """
@@ -35,7 +44,7 @@ def publish(decision: Decision, registry: Registry, folder: Path) -> dict[str, o
     create_markdown_artifact(
         markdown=report.markdown(decision), key=_artifact_key(decision.model), description=report.sentence(decision)
     )
-    return paper
+    return Published(decision=decision, receipt=paper, folder=folder)
 
 
 def _promoted(decision: Decision, registry: Registry, run_id: str) -> str:
@@ -43,9 +52,7 @@ def _promoted(decision: Decision, registry: Registry, run_id: str) -> str:
     if kept is not None:
         promote(registry, decision, kept.version)
         return kept.version
-    version = register(
-        registry, decision, version_card=report.version_card(decision), run_id_of_winner=run_id
-    )
+    version = register(registry, decision, version_card=report.version_card(decision), run_id_of_winner=run_id)
     promote(registry, decision, version)
     return version
 
@@ -57,12 +64,6 @@ def write_files(decision: Decision, paper: dict[str, object], folder: Path) -> d
     (folder / TEXT).write_text(report.markdown(decision), encoding="utf-8")
     names = (RECEIPT, PAGE, TEXT, QUARANTINE, "predictions")
     return {name: folder / name for name in names if (folder / name).exists()}
-
-
-def read_receipt(folder: Path) -> dict[str, object]:
-    """Read the receipt of a finished run."""
-    found: dict[str, object] = json.loads((folder / RECEIPT).read_text(encoding="utf-8"))
-    return found
 
 
 def _artifact_key(model: str) -> str:

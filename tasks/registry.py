@@ -170,7 +170,7 @@ def _default_address(registry: Registry) -> Iterator[None]:
             yield
         finally:
             # MLflow copies its address into the environment; both go back to what they were.
-            mlflow.set_tracking_uri(None)  # type: ignore[arg-type]
+            mlflow.set_tracking_uri(None)
             if before is not None:
                 os.environ[_ADDRESS_VARIABLE] = before
 

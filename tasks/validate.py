@@ -40,7 +40,11 @@ def validate(source: Source, rules: Rules, folder: Path) -> Dataset:
     checked = check(train, test, rules)
     write_quarantine(folder / QUARANTINE, checked.quarantined, [t for t in (train, test) if t is not None])
     parts = split(
-        checked.train, checked.test, seed=source.seed, search_share=source.search_share, sealed_share=source.sealed_share
+        checked.train,
+        checked.test,
+        seed=source.seed,
+        search_share=source.search_share,
+        sealed_share=source.sealed_share,
     )
     labels = tuple(sorted(set(parts[0].labels)))
     if unknown := sorted({label for part in parts[1:] for label in part.labels} - set(labels)):

@@ -35,9 +35,7 @@ def _finetune(material: Material, folder: Path) -> None:
         raise ValueError("fine-tuning starts from the probed base, found none")
     classifier = load(material.start / WEIGHTS)
     settings = material.settings
-    recipe = Recipe(
-        epochs=settings.epochs, learning_rate=settings.learning_rate, batch_size=settings.batch_size
-    )
+    recipe = Recipe(epochs=settings.epochs, learning_rate=settings.learning_rate, batch_size=settings.batch_size)
     done = fit(classifier, material, recipe, teacher=None)
     write_teacher(folder, classifier, material)
     write_trunk(folder, classifier, material, {**done, "trained": "all"})

@@ -6,6 +6,7 @@ A lever for size: the products run on 8-bit activations (accuracy level 4), slow
 from __future__ import annotations
 
 import copy
+import logging
 from dataclasses import replace
 
 import numpy as np
@@ -25,6 +26,7 @@ def apply(draft: Draft) -> Draft:
 
     if graphs.operators(draft.graph).get("Attention"):
         raise DoesNotApplyError("fused Attention hides its matrices from 4-bit blocks")
+    logging.getLogger(MatMulNBitsQuantizer.__module__).setLevel(logging.ERROR)
     model = OnnxModel(copy.deepcopy(draft.graph))
     quantiser = MatMulNBitsQuantizer(
         model.model,
