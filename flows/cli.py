@@ -13,6 +13,7 @@ from flows import settings
 from parsimony.errors import InfrastructureError, ParsimonyError, PlanError
 
 if TYPE_CHECKING:
+    from parsimony.records import Finding
     from tasks.publish import Published
     from tasks.tracking import Registry
 
@@ -28,8 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return verb(chosen)
     except ParsimonyError as error:
         print(f"parsimony: {error}", file=sys.stderr)
-        for finding in getattr(error, "findings", ())[:_FINDINGS_SHOWN]:
-            print(f"  {finding.line()}", file=sys.stderr)
+        _list_findings(getattr(error, "findings", ()))
         return error.exit_code
     except KeyboardInterrupt:
         print("parsimony: interrupted; run it again to go on where it stopped", file=sys.stderr)
@@ -39,6 +39,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return InfrastructureError.exit_code
 
 
+def _list_findings(findings: Sequence[Finding]) -> None:
+    """Print every finding when there are several: file, row, column, reason."""
+    for finding in findings[:_FINDINGS_SHOWN] if len(findings) > 1 else ():
+        print(f"  {finding.line()}", file=sys.stderr)
+    if len(findings) > _FINDINGS_SHOWN:
+        print(f"  and {len(findings) - _FINDINGS_SHOWN} more", file=sys.stderr)
+
+
 # --- verbs ----------------------------------------------------------------------------------------
 
 
@@ -46,8 +54,10 @@ def _run(chosen: argparse.Namespace) -> int:
     settings.prepare()
     from flows import plan as plans
     from flows.display import following
+    from flows.preflight import preflight
 
     plan = plans.load(Path(chosen.plan), chosen.set)
+    preflight(plan)
     with following():
         from flows.promote_smallest import promote_smallest
 

@@ -10,11 +10,11 @@ from dataclasses import dataclass, replace
 from flows import settings
 from flows.forecast import Forecast
 from flows.plan import Plan
-from parsimony import bases, gates, judging, machine, search, selection, sizing
+from flows.preflight import preflight
+from parsimony import bases, gates, judging, search, selection, sizing
 from parsimony.contracts import TrainingSettings
 from parsimony.data.splits import load_split
 from parsimony.energy import Meter, meter
-from parsimony.errors import PlanError
 from parsimony.judging import Entry
 from parsimony.records import Candidate, Cost, Dataset, Decision, TargetSettings, Trunk
 from parsimony.run import Run
@@ -54,9 +54,7 @@ class Session:
 def session(plan: Plan) -> Iterator[Session]:
     """Open a run: where things are kept, what this machine can do, the meter; a refused run leaves no folder."""
     where = settings.prepare()
-    targets = usable_targets(plan)
-    for name in plan.bases.names:
-        bases.resolve(name)
+    targets = preflight(plan)
     run = Run(home=where.home)
     run.folder.mkdir(parents=True)
     registry = Registry(tracking_uri=where.tracking_uri, artifact_root=where.artifact_root)
@@ -68,18 +66,6 @@ def session(plan: Plan) -> Iterator[Session]:
     except BaseException:
         shutil.rmtree(run.folder, ignore_errors=True)
         raise
-
-
-def usable_targets(plan: Plan) -> tuple[TargetSettings, ...]:
-    """Return the plan's targets; PlanError when one asks for more threads than this machine runs at once."""
-    available = machine.usable_threads()
-    for target in plan.targets:
-        if target.threads > available:
-            raise PlanError(
-                f"target {target.name!r} asks for {target.threads} threads, this machine runs {available} at once; "
-                f"set threads to at most {available} or run where the target is"
-            )
-    return tuple(target.settings() for target in plan.targets)
 
 
 def read(run: Session) -> Dataset:

@@ -1,0 +1,34 @@
+"""What can be refused within a second: asked before the engine starts, and again by the flow on a worker."""
+
+from __future__ import annotations
+
+from flows.plan import Plan
+from parsimony import bases, machine
+from parsimony.data.reader import read_table
+from parsimony.errors import PlanError
+from parsimony.records import TargetSettings
+
+
+def preflight(plan: Plan) -> tuple[TargetSettings, ...]:
+    """Return the plan's targets; raise PlanError, DataError or InfrastructureError for what cannot work here."""
+    targets = tuple(target.settings() for target in plan.targets)
+    for target in targets:
+        _threads(target)
+    for name in plan.bases.names:
+        if not name.startswith("hf:"):
+            bases.resolve(name)
+    data = plan.data
+    if not data.train.startswith("hf:"):
+        read_table(data.train, text=data.text, label=data.label, part="train")
+    if data.test is not None and not data.test.startswith("hf:"):
+        read_table(data.test, text=data.text, label=data.label, part="test")
+    return targets
+
+
+def _threads(target: TargetSettings) -> None:
+    available = machine.usable_threads()
+    if target.threads > available:
+        raise PlanError(
+            f"target {target.name!r} asks for {target.threads} threads, this machine runs {available} at once; "
+            f"set threads to at most {available} or run where the target is"
+        )

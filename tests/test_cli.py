@@ -1,0 +1,102 @@
+"""What the command line says and returns when the input is bad: one line, the right status, nothing kept."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from flows import cli
+from parsimony import machine
+
+ROWS = "text,label\n" + "".join(f"text number {i} about {'cats' if i % 2 else 'dogs'},{'ab'[i % 2]}\n" for i in range(60))
+
+
+@pytest.fixture
+def plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("PARSIMONY_HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    (tmp_path / "train.csv").write_text(ROWS, encoding="utf-8")
+    path = tmp_path / "plan.toml"
+    path.write_text('model = "m"\n[data]\ntrain = "train.csv"\ntext = "text"\nlabel = "label"\n', encoding="utf-8")
+    return path
+
+
+def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str]:
+    status = cli.main(arguments)
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "Traceback" not in err
+    return status, err
+
+
+BAD_DATA = {
+    "missing": (None, r"train\.csv"),
+    "empty": (b"", r"train\.csv.*(empty|0 bytes)"),
+    "header only": (b"text,label\n", r"train\.csv.*no rows"),
+    "wrong columns": (b"txt,label\na,b\n", r"'text'.*'txt'|txt.*text"),
+    "broken row": (b"text,label\na,x\nb,y,z\n", r"line 3"),
+    "broken first row": (b"text,label\na,x,z\n", r"line 2"),
+    "latin-1": ("text,label\ncaf\xe9,x\n".encode("latin-1"), r"UTF-8"),
+    "unclosed quote": (b'text,label\n"a,x\n', r"quote"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_DATA)
+def test_bad_data_is_one_line_and_status_3(
+    name: str, plan: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    content, said = BAD_DATA[name]
+    if content is None:
+        (tmp_path / "train.csv").unlink()
+    else:
+        (tmp_path / "train.csv").write_bytes(content)
+    status, err = refused(capsys, "run", str(plan))
+    assert status == 3
+    assert re.search(said, err), err
+    assert err.startswith("parsimony: ") and err.count("\n") == 1
+    assert not list((tmp_path / "home").glob("runs/*"))
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("gates.margn=0.1", "did you mean 'margin'"),
+        ("bases.names=['package:no_such_package']", "no such package is installed; pip install no-such-package"),
+        ("bases.names=['nowhere']", "no folder"),
+        (f"targets=[{{name='here', threads={machine.usable_threads() + 1}}}]", "this machine runs"),
+    ],
+)
+def test_a_bad_plan_is_one_line_and_status_2(
+    change: str, said: str, plan: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status, err = refused(capsys, "run", str(plan), "--set", change)
+    assert (status, said in err, err.count("\n")) == (2, True, 1), err
+
+
+def test_a_plan_that_is_not_there_is_status_2(tmp_path: Path, plan: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert refused(capsys, "run", str(tmp_path / "none.toml"))[0] == 2
+
+
+def test_a_home_that_cannot_be_written_is_status_4(
+    plan: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PARSIMONY_HOME", str(tmp_path / "train.csv" / "home"))
+    status, err = refused(capsys, "run", str(plan))
+    assert (status, err.count("\n")) == (4, 1)
+    assert "set PARSIMONY_HOME to a folder that can" in err
+
+
+def test_a_report_that_is_not_there_is_status_2(plan: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    status, err = refused(capsys, "report", "latest")
+    assert status == 2
+    assert "the last ones: none yet" in err
+
+
+@pytest.mark.parametrize("verb", ["run", "champion", "history", "predict", "report", "bench"])
+def test_the_help_of_every_verb_shows_an_example(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        cli.main([verb, "--help"])
+    assert stopped.value.code == 0
+    assert f"example: parsimony {verb}" in capsys.readouterr().out

@@ -1,0 +1,155 @@
+"""The whole job on a small base made on the spot: real training, real bundles, real MLflow, real Prefect."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from flows import cli
+from parsimony.bundle import describe
+from tinymodels import tables, write_csv, write_tiny_base
+
+pytestmark = [pytest.mark.flow, pytest.mark.slow]
+
+PLAN = """
+model = "tiny"
+[data]
+train = "train.csv"
+text = "text"
+label = "label"
+sealed_share = 0.4
+[bases]
+names = ["base"]
+[training]
+epochs = 2
+student_epochs = 2
+[gates]
+margin = 0.3
+[[targets]]
+name = "here"
+threads = 1
+p99_ms = 1000.0
+"""
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory: pytest.TempPathFactory, prefect_backend: None) -> Path:
+    folder = tmp_path_factory.mktemp("whole job")
+    write_tiny_base(folder / "base")
+    write_csv(folder / "train.csv", *tables())
+    (folder / "plan.toml").write_text(PLAN, encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def home(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PARSIMONY_HOME", str(work / "home"))
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+
+
+def run(capsys: pytest.CaptureFixture[str], work: Path, *changes: str) -> tuple[int, dict[str, object]]:
+    arguments = ["run", str(work / "plan.toml"), "--json", *(a for change in changes for a in ("--set", change))]
+    status = cli.main(arguments)
+    return status, json.loads(capsys.readouterr().out.splitlines()[-1])
+
+
+@pytest.fixture(scope="module")
+def first(work: Path) -> dict[str, object]:
+    import contextlib
+    import io
+
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(io.StringIO()) as out:
+        patch.setenv("PARSIMONY_HOME", str(work / "home"))
+        assert cli.main(["run", str(work / "plan.toml"), "--json"]) == 0
+    return json.loads(out.getvalue().splitlines()[-1])
+
+
+def test_the_first_run_promotes_and_judges_all_three_families(first: dict[str, object]) -> None:
+    assert first["outcome"] == "promoted"
+    built = [c for c in first["candidates"] if c["size_bytes"] is not None]
+    assert {c["family"] for c in built} == {"linear", "student", "encoder"}
+    assert len(built) >= 10
+    assert all(c["verdict"] in {"pass", "fail", "inconclusive", "not certified"} and c["measurements"] for c in built)
+    winner = next(c for c in first["candidates"] if c["candidate"] == first["winner"]["candidate"])
+    assert winner["verdict"] == "pass"
+    passing = [c["size_bytes"] for c in first["candidates"] if c["verdict"] == "pass"]
+    assert winner["size_bytes"] == min(passing)
+
+
+def test_the_downloaded_champion_repeats_the_receipts_accuracy_row_by_row(
+    first: dict[str, object], work: Path, tmp_path: Path
+) -> None:
+    """Recompute it with onnxruntime and tokenizers alone, as a stranger would."""
+    import onnxruntime
+    from tokenizers import Tokenizer
+
+    assert cli.main(["champion", "tiny", "--download", str(tmp_path / "champion")]) == 0
+    folder = tmp_path / "champion"
+    assert describe(folder).digest == first["winner"]["digest"]
+    session = onnxruntime.InferenceSession((folder / "model.onnx").read_bytes(), providers=["CPUExecutionProvider"])
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    labels = json.loads((folder / "labels.json").read_text(encoding="utf-8"))
+    rows = [
+        json.loads(line)
+        for line in (work / "home" / "runs" / first["run_id"] / "data" / "sealed.jsonl").read_text("utf-8").splitlines()
+    ]
+    right = 0
+    for row in rows:
+        encoding = tokenizer.encode(row["text"])
+        feeds = {"input_ids": [encoding.ids], "attention_mask": [encoding.attention_mask]}
+        names = [node.name for node in session.get_inputs()]
+        logits = session.run(["logits"], {n: np.array(feeds[n], dtype=np.int64) for n in names})[0]
+        right += labels[int(logits[0].argmax())] == row["label"]
+    winner = next(c for c in first["candidates"] if c["candidate"] == first["winner"]["candidate"])
+    assert (right, len(rows)) == (winner["certified"]["correct"], winner["certified"]["n"])
+
+
+def test_a_second_run_trains_nothing_and_keeps_the_champion(
+    first: dict[str, object], work: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    trained = {p.name: p.stat().st_mtime_ns for p in (work / "home" / "trunks").iterdir()}
+    status, second = run(capsys, work)
+    assert (status, second["outcome"]) == (0, "kept")
+    assert second["winner"] == first["winner"]
+    assert {p.name: p.stat().st_mtime_ns for p in (work / "home" / "trunks").iterdir()} == trained
+    cli.main(["history", "tiny", "--json"])
+    assert len(json.loads(capsys.readouterr().out)) == 1
+
+
+def test_predict_and_pyfunc_answer_alike(first: dict[str, object], work: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    import mlflow
+
+    texts = list(tables()[0].texts[:5])
+    assert cli.main(["predict", "tiny", *texts]) == 0
+    said = capsys.readouterr().out.splitlines()
+    mlflow.set_tracking_uri(f"sqlite:///{work / 'home' / 'mlflow' / 'mlflow.db'}")
+    assert mlflow.pyfunc.load_model("models:/tiny@champion").predict(texts) == said
+
+
+def test_limits_that_nothing_meets_promote_nothing_and_leave_the_whole_ladder(
+    first: dict[str, object], work: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status, receipt = run(capsys, work, "model=strict", "targets.0.p99_ms=0.000001")
+    assert (status, receipt["outcome"], receipt["winner"]) == (1, "none", None)
+    assert len(receipt["candidates"]) == len(first["candidates"])
+    assert cli.main(["champion", "strict"]) == 2
+
+
+def test_bad_rows_stop_the_run_before_training_and_register_nothing(
+    work: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (work / "one.csv").write_text("text,label\n" + "".join(f"row number {i},same\n" for i in range(50)), "utf-8")
+    status = cli.main(["run", str(work / "plan.toml"), "--set", "model=onelabel", "--set", "data.train=one.csv"])
+    assert status == 3
+    err = capsys.readouterr().err
+    assert "one.csv" in err and "label" in err and "Traceback" not in err
+    assert cli.main(["champion", "onelabel"]) == 2
+
+
+def test_the_report_lies_where_report_says(first: dict[str, object], capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["report", str(first["run_id"])]) == 0
+    page = Path(capsys.readouterr().out.strip())
+    assert first["winner"]["candidate"].split("(")[0] in page.read_text(encoding="utf-8")
