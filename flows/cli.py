@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -37,6 +38,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         print(f"parsimony: {error}; free or fix it and run again", file=sys.stderr)
         return InfrastructureError.exit_code
+    except Exception as error:  # a server that went away, a broken installation, a defect: one line, and the evidence
+        print(f"parsimony: {_evidence(error)}", file=sys.stderr)
+        return InfrastructureError.exit_code
+
+
+def _evidence(error: Exception) -> str:
+    """Keep the traceback in a file and return the line that names the error and the file."""
+    path = settings.prepare().home / "error.txt"
+    path.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
+    first = (str(error).strip().splitlines() or [""])[0][:300]
+    return f"{type(error).__name__}: {first}; the details are in {path}"
 
 
 def _list_findings(findings: Sequence[Finding]) -> None:

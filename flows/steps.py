@@ -25,6 +25,7 @@ from tasks import build as building
 from tasks.certify import certify as certify_task
 from tasks.champion import bring_champion
 from tasks.measure import measure as measure_task
+from tasks.promotion import champion
 from tasks.publish import Published
 from tasks.publish import publish as publish_task
 from tasks.suites import Rules
@@ -55,9 +56,10 @@ def session(plan: Plan) -> Iterator[Session]:
     """Open a run: where things are kept, what this machine can do, the meter; a refused run leaves no folder."""
     where = settings.prepare()
     targets = preflight(plan)
+    registry = Registry(tracking_uri=where.tracking_uri, artifact_root=where.artifact_root)
+    champion(registry, plan.model)  # a registry that does not answer is found out before anything is trained
     run = Run(home=where.home)
     run.folder.mkdir(parents=True)
-    registry = Registry(tracking_uri=where.tracking_uri, artifact_root=where.artifact_root)
     try:
         with meter(plan.run.country) as energy:
             yield Session(

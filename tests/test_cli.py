@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -92,6 +95,19 @@ def test_a_report_that_is_not_there_is_status_2(plan: Path, capsys: pytest.Captu
     status, err = refused(capsys, "report", "latest")
     assert status == 2
     assert "the last ones: none yet" in err
+
+
+@pytest.mark.parametrize(
+    ("name", "address"), [("MLFLOW_TRACKING_URI", "http://127.0.0.1:9"), ("PREFECT_API_URL", "http://127.0.0.1:9/api")]
+)
+@pytest.mark.slow
+def test_a_server_that_does_not_answer_is_one_line_and_status_4(name: str, address: str, plan: Path) -> None:
+    command = [sys.executable, "-m", "flows.cli", "run", str(plan)]
+    environment = {**os.environ, name: address, "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 4
+    assert "127.0.0.1:9" in done.stderr
+    assert "Traceback" not in done.stderr and done.stdout == ""
 
 
 @pytest.mark.parametrize("verb", ["run", "champion", "history", "predict", "report", "bench"])

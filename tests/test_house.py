@@ -123,3 +123,18 @@ def test_the_versions_that_break_the_scheduler_are_locked_out() -> None:
     )
     assert tuple(map(int, pins["fastapi"].split(".")[:2])) < (0, 151)
     assert tuple(map(int, pins["SQLAlchemy"].split(".")[:2])) < (2, 1)
+
+
+def test_the_deployments_name_the_flow_and_a_valid_plan() -> None:
+    import yaml
+    from prefect.flows import load_flow_from_entrypoint
+
+    from flows.plan import parse
+
+    deployments = yaml.safe_load((ROOT / "prefect.yaml").read_text(encoding="utf-8"))["deployments"]
+    assert [d["name"] for d in deployments] == ["on-demand", "weekly"]
+    for deployment in deployments:
+        assert load_flow_from_entrypoint(str(ROOT / deployment["entrypoint"])).name == "promote-smallest"
+        plan = parse(deployment["parameters"]["plan"], "prefect.yaml")
+        assert (ROOT / plan.data.train).is_file()
+    assert deployments[1]["schedules"] == [{"slug": "weekly", "cron": "0 3 * * 1", "timezone": "UTC", "active": False}]
