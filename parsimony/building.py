@@ -24,7 +24,14 @@ _PARITY_TEXTS = 32
 def key_of(candidate: Candidate, trunk_key: str, labels: tuple[str, ...]) -> str:
     """Return the digest of everything that the bundle depends on, 32 hexadecimal digits."""
     root = Path(__file__).parent
-    files = ("building.py", "graphs.py", "vocabulary.py", *(f"techniques/{name}.py" for name in candidate.after))
+    files = (
+        "building.py",
+        "bundle.py",
+        "export.py",
+        "graphs.py",
+        "vocabulary.py",
+        *(f"techniques/{name}.py" for name in candidate.after),
+    )
     code = [digest_file(root / name) for name in files]
     libraries = [importlib.metadata.version(name) for name in ("onnx", "onnxruntime", "tokenizers")]
     return digest_of(trunk_key, candidate.after, labels, code, libraries)[:32]
@@ -42,13 +49,14 @@ def build(
     """Write the candidate's bundle to `target`, or return the one that is there when it is complete.
 
     Raises DoesNotApplyError with the reason when a technique cannot be used on this trunk, or when a graph that should
-    only be rewritten answers differently, or when a quantised graph still holds fp32 weights.
+    only be rewritten answers differently, or when a quantised graph still holds fp32 weights or gives no numbers.
     """
     if is_complete(target):
         return describe(target)
     draft = replace(draft_of(trunk, texts), techniques=candidate.after)
+    answers = _answers(draft) if candidate.after else np.empty(0)
     for name in candidate.after:
-        draft = _applied(name, draft)
+        draft, answers = _applied(name, draft, answers)
     lineage = {
         "candidate": candidate.id,
         "family": candidate.trunk.family,
@@ -62,19 +70,24 @@ def build(
     )
 
 
-def _applied(name: str, draft: Draft) -> Draft:
-    """Apply one technique and hold it to what it claims."""
+def _applied(name: str, draft: Draft, expected: np.ndarray) -> tuple[Draft, np.ndarray]:
+    """Apply one technique, hold it to what it claims, and return what it made with its answers.
+
+    expected: the draft's logits, float32 [texts, classes].
+    """
     technique = TECHNIQUES[name]
     after = technique.apply(draft)
-    if technique.quantises:
-        if left := graphs.float_weights(after.graph):
-            raise DoesNotApplyError(f"{name} left {', '.join(left[:3])} in fp32")
-        return after
-    try:
-        compare(_answers(draft), _answers(after))
-    except ParityError as error:
-        raise DoesNotApplyError(f"{name}: {error}") from error
-    return after
+    if technique.quantises and (left := graphs.float_weights(after.graph)):
+        raise DoesNotApplyError(f"{name} left {', '.join(left[:3])} in fp32")
+    found = _answers(after)
+    if not np.isfinite(found).all():
+        raise DoesNotApplyError(f"{name} made a graph whose answers are no numbers")
+    if not technique.quantises:
+        try:
+            compare(expected, found)
+        except ParityError as error:
+            raise DoesNotApplyError(f"{name}: {error}") from error
+    return after, found
 
 
 def _answers(draft: Draft) -> np.ndarray:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from parsimony.errors import InfrastructureError
+from parsimony.external import holds_external_data
 from parsimony.files import MANIFEST, digest_file, folder_bytes, new_folder, verify_folder, write_manifest
 from parsimony.records import BuiltBundle
 
@@ -39,7 +40,11 @@ class Loaded:
 def write_bundle(
     target: Path, *, model: bytes, tokenizer: str | None, labels: Sequence[str], lineage: Mapping[str, object]
 ) -> BuiltBundle:
-    """Write a bundle under a temporary name, manifest last, and rename it to `target`."""
+    """Write a bundle under a temporary name, manifest last, and rename it to `target`.
+
+    Raises InfrastructureError when the graph keeps weights in other files.
+    """
+    _refuse_external_data(model, target / MODEL)
     with new_folder(target) as work:
         (work / MODEL).write_bytes(model)
         if tokenizer is not None:
@@ -60,23 +65,48 @@ def describe(folder: Path) -> BuiltBundle:
 
 
 def load(folder: Path, *, threads: int = 1) -> Loaded:
-    """Verify a bundle and load it for `threads` threads; the graph is read from bytes, external data refused."""
+    """Verify a bundle and load it for `threads` threads; the graph is read from bytes, external data refused.
+
+    Raises InfrastructureError when a file differs from the manifest or the graph breaks the bundle's contract.
+    """
+    manifest = verify_folder(folder)
+    tokenizer = _tokenizer(folder, manifest.get("input"))
+    session = _session(folder / MODEL, threads)
+    labels = tuple(json.loads((folder / LABELS).read_text(encoding="utf-8")))
+    inputs = tuple(node.name for node in session.get_inputs())
+    allowed = {"text"} if tokenizer is None else {"input_ids", "attention_mask"}
+    if not inputs or not set(inputs) <= allowed:
+        raise InfrastructureError(f"{folder / MODEL} takes {inputs}, expected {sorted(allowed)}; export it again")
+    classes = {node.name: node.shape[-1] for node in session.get_outputs() if node.shape}
+    if classes.get("logits") != len(labels):
+        raise InfrastructureError(
+            f"{folder / MODEL} gives {classes}, expected logits of {len(labels)}; export it again"
+        )
+    return Loaded(labels=labels, session=session, tokenizer=tokenizer, inputs=inputs)
+
+
+def _session(path: Path, threads: int) -> onnxruntime.InferenceSession:
     import onnxruntime
 
-    manifest = verify_folder(folder)
+    model = path.read_bytes()
+    _refuse_external_data(model, path)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
     # A spinning pool would take the core from the next candidate that is measured.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    session = onnxruntime.InferenceSession((folder / MODEL).read_bytes(), options, providers=["CPUExecutionProvider"])
-    return Loaded(
-        labels=tuple(json.loads((folder / LABELS).read_text(encoding="utf-8"))),
-        session=session,
-        tokenizer=_tokenizer(folder, manifest.get("input")),
-        inputs=tuple(node.name for node in session.get_inputs()),
-    )
+    options.add_session_config_entry("session.load_model_format", "ONNX")
+    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+
+
+def _refuse_external_data(model: bytes, path: Path) -> None:
+    try:
+        outside = holds_external_data(model)
+    except ValueError as error:
+        raise InfrastructureError(f"{path} is not an ONNX graph: {error}") from error
+    if outside:
+        raise InfrastructureError(f"{path} keeps weights in other files, which are never read; export it as one file")
 
 
 def _tokenizer(folder: Path, kind: object) -> tokenizers.Tokenizer | None:

@@ -6,7 +6,6 @@ the shape in which a base is probed: frozen features are the mean of the token s
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from parsimony.bases import architecture
+from parsimony.errors import PlanError
 from parsimony.vocabulary import Trimmed, serving_tokenizer
 
 if TYPE_CHECKING:
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 HEAD, TOKENIZER = "head.npz", "tokenizer.json"
 _FEATURE_BATCH = 64
+# Graph fusion recognises eager attention, except DistilBERT's, which masks by selection.
+_ATTENTION = {"distilbert": "sdpa"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,10 +39,17 @@ class Classifier:
 
 
 def load_base(folder: Path, *, classes: int, max_tokens: int) -> Classifier:
-    """Load a base with a head of zeros; eager attention, because that is what graph fusion recognises."""
+    """Load a base with a head of zeros.
+
+    Raises PlanError when its weights are incomplete or it is no stack of layers.
+    """
     import torch
 
     encoder = _load_encoder(folder)
+    try:
+        layers_of(encoder)
+    except ValueError as error:
+        raise PlanError(f"{folder} cannot be used: {error}") from error
     longest = min(max_tokens, position_limit(encoder))
     tokenizer = serving_tokenizer((folder / TOKENIZER).read_text(encoding="utf-8"), max_tokens=longest)
     head = torch.nn.Linear(encoder.config.hidden_size, classes)
@@ -51,16 +61,25 @@ def load_base(folder: Path, *, classes: int, max_tokens: int) -> Classifier:
 def _load_encoder(folder: Path) -> torch.nn.Module:
     import torch
     from transformers import AutoModel
+    from transformers.utils import logging as transformers_logging
 
     keywords = {"add_pooling_layer": False} if _has_pooler(folder) else {}
-    encoder: torch.nn.Module = AutoModel.from_pretrained(
+    transformers_logging.set_verbosity_error()
+    encoder: torch.nn.Module
+    encoder, loading = AutoModel.from_pretrained(
         folder,
         use_safetensors=True,
         trust_remote_code=False,
-        attn_implementation="eager",
+        attn_implementation=_ATTENTION.get(architecture(folder), "eager"),
         dtype=torch.float32,
+        output_loading_info=True,
         **keywords,
     )
+    if missing := sorted(loading["missing_keys"]):
+        raise PlanError(
+            f"{folder} holds no weights for {missing[0]} and {len(missing) - 1} others of a {type(encoder).__name__}; "
+            "they would be random: use a complete base"
+        )
     return encoder.eval()
 
 
@@ -72,14 +91,24 @@ def _has_pooler(folder: Path) -> bool:
     from transformers.models.auto.modeling_auto import MODEL_MAPPING
 
     config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+    if type(config) not in MODEL_MAPPING:
+        raise PlanError(f"{folder} is a {config.model_type}, for which transformers has no encoder")
     return "add_pooling_layer" in inspect.signature(MODEL_MAPPING[type(config)].__init__).parameters
 
 
 def position_limit(encoder: torch.nn.Module) -> int:
-    """Return how many tokens the encoder can read; RoBERTa spends the first rows of its table on padding."""
-    config = encoder.config
-    limit = int(getattr(config, "max_position_embeddings", 512))
-    return limit - 2 if config.model_type in {"roberta", "xlm-roberta", "camembert", "mpnet"} else limit
+    """Return how many tokens the encoder can read; RoBERTa counts positions from behind its padding token."""
+    limit = int(getattr(encoder.config, "max_position_embeddings", 512))
+    padding = padding_position(encoder)
+    return limit if padding is None else limit - padding - 1
+
+
+def padding_position(encoder: torch.nn.Module) -> int | None:
+    """Return the token id that positions are counted from, or None when they are counted from the first token."""
+    for name, module in encoder.named_modules():
+        if name.endswith("position_embeddings") and getattr(module, "padding_idx", None) is not None:
+            return int(module.padding_idx)
+    return None
 
 
 def save(classifier: Classifier, folder: Path) -> None:
@@ -186,24 +215,29 @@ def layers_of(encoder: torch.nn.Module) -> tuple[str, torch.nn.ModuleList]:
     for name, module in encoder.named_modules():
         if isinstance(module, torch.nn.ModuleList) and len(module) == count:
             return name, module
-    raise ValueError(f"{type(encoder).__name__} has no list of {count} layers")
+    raise ValueError(f"{type(encoder).__name__} has no list of {count} layers, each with weights of its own")
 
 
 def keep_layers(classifier: Classifier, chosen: Sequence[int]) -> None:
-    """Keep the layers at these positions; the classifier's encoder is changed in place."""
-    import torch
+    """Keep the layers at these positions; the classifier's encoder is changed in place.
+
+    A layer whose kind depends on its place (ModernBERT: every third one sees the whole text) becomes what its new
+    place asks for, because that is what the saved configuration will say. Raises ValueError when its weights do not
+    fit there.
+    """
+    from transformers import AutoModel
 
     name, layers = layers_of(classifier.encoder)
-    parent, _, attribute = name.rpartition(".")
-    owner = classifier.encoder.get_submodule(parent) if parent else classifier.encoder
-    setattr(owner, attribute, torch.nn.ModuleList(layers[i] for i in chosen))
     config = classifier.encoder.config
     config.num_hidden_layers = len(chosen)
     if getattr(config, "layer_types", None):
         config.layer_types = [config.layer_types[i] for i in chosen]
-
-
-def parameters_json(classifier: Classifier) -> str:
-    """Describe the encoder's shape for people."""
-    config = classifier.encoder.config
-    return json.dumps({"type": config.model_type, "layers": config.num_hidden_layers, "vocabulary": config.vocab_size})
+    _, kept = layers_of(AutoModel.from_config(config))
+    for place, position in enumerate(chosen):
+        try:
+            kept[place].load_state_dict(layers[position].state_dict())
+        except RuntimeError as error:
+            raise ValueError(f"layer {position} of a {config.model_type} does not fit place {place}") from error
+    parent, _, attribute = name.rpartition(".")
+    owner = classifier.encoder.get_submodule(parent) if parent else classifier.encoder
+    setattr(owner, attribute, kept.eval())

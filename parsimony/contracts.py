@@ -79,9 +79,10 @@ class Technique:
     """A way to make a trained model smaller or faster, from draft to draft.
 
     `apply` raises DoesNotApplyError with the reason when the model is of the wrong kind. `quantises` says that no
-    weight of any size may be left in fp32 afterwards; this is checked.
+    matrix may be left in fp32 afterwards; this is checked. `architectures` are those it can be used on, None for all.
     """
 
     name: str
     apply: Callable[[Draft], Draft]
     quantises: bool
+    architectures: frozenset[str] | None = None

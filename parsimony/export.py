@@ -15,18 +15,23 @@ import onnx
 
 from parsimony import graphs
 from parsimony.classifier import Classifier, all_logits
+from parsimony.errors import PlanError
 
 OPSET = 18
+_INPUTS = {"input_ids", "attention_mask"}
 # Logits differ by rounding only: this much of their largest magnitude.
 TOLERANCE = 1e-3
 
 
 class ParityError(ValueError):
-    """The exported graph does not answer like the trained model."""
+    """A graph does not answer like the model that it was made from."""
 
 
 def export(classifier: Classifier) -> onnx.ModelProto:
-    """Return the classifier as one graph: `input_ids` and `attention_mask` in, `logits` out."""
+    """Return the classifier as one graph: `input_ids` and `attention_mask` in, `logits` out.
+
+    Raises PlanError when the encoder needs more than these two.
+    """
     from optimum.exporters.onnx import onnx_export_from_model
 
     with tempfile.TemporaryDirectory() as scratch, _silence():
@@ -36,6 +41,12 @@ def export(classifier: Classifier) -> onnx.ModelProto:
         model = onnx.load(Path(scratch) / "model.onnx")
     weight, bias = (p.detach().float().numpy() for p in (classifier.head.weight, classifier.head.bias))
     graphs.drop_token_types(model)
+    if (found := {node.name for node in model.graph.input}) != _INPUTS:
+        kind = classifier.encoder.config.model_type
+        raise PlanError(
+            f"a {kind} graph takes {', '.join(sorted(found))}, expected {' and '.join(sorted(_INPUTS))} only"
+        )
+    graphs.fold_copies(model)
     graphs.add_mean_head(model, weight, bias)
     graphs.strip(model)
     return model
@@ -51,16 +62,17 @@ def compare(expected: np.ndarray, found: np.ndarray) -> None:
     gap = float(np.abs(expected - found).max())
     limit = TOLERANCE * max(1.0, float(np.abs(expected).max()))
     if not gap <= limit:
-        raise ParityError(f"logits differ by up to {gap:.2g} after export, expected at most {limit:.2g}")
+        raise ParityError(f"logits differ by up to {gap:.2g}, expected at most {limit:.2g}")
 
 
 @contextlib.contextmanager
 def _silence() -> Iterator[None]:
     """Keep the exporter's advice out of the user's log."""
-    logging.disable(logging.WARNING)
+    before = logging.root.manager.disable
+    logging.disable(max(before, logging.WARNING))
     try:
         with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
             warnings.simplefilter("ignore")
             yield
     finally:
-        logging.disable(logging.NOTSET)
+        logging.disable(before)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import secrets
 import shutil
-import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import cast
 
 from parsimony.errors import InfrastructureError
 from parsimony.records import FileRef
@@ -45,13 +46,17 @@ def reference_to(path: Path) -> FileRef:
 def write_json(path: Path, value: object) -> None:
     """Write JSON so that a reader sees the old file or the new one, never a part."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    with os.fdopen(handle, "w", encoding="utf-8") as stream:
-        json.dump(value, stream, ensure_ascii=False, indent=1)
-        stream.write("\n")
-        stream.flush()
-        os.fsync(stream.fileno())
-    Path(name).replace(path)
+    # Not tempfile: its files are readable by their owner alone, and a bundle is served by another user.
+    work = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    try:
+        with work.open("x", encoding="utf-8") as stream:
+            json.dump(value, stream, ensure_ascii=False, indent=1)
+            stream.write("\n")
+            stream.flush()
+            os.fsync(stream.fileno())
+        work.replace(path)
+    finally:
+        work.unlink(missing_ok=True)
 
 
 def folder_bytes(folder: Path) -> int:
@@ -61,7 +66,7 @@ def folder_bytes(folder: Path) -> int:
 
 def write_manifest(folder: Path, facts: Mapping[str, object]) -> None:
     """Write `manifest.json` last: the facts given and the SHA-256 and bytes of every other file."""
-    paths = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != MANIFEST)
+    paths = sorted(path for path in folder.rglob("*") if path.is_file() and path != folder / MANIFEST)
     files = [
         {"path": path.relative_to(folder).as_posix(), "sha256": digest_file(path), "bytes": path.stat().st_size}
         for path in paths
@@ -72,36 +77,61 @@ def write_manifest(folder: Path, facts: Mapping[str, object]) -> None:
 def verify_folder(folder: Path) -> dict[str, object]:
     """Check every file against the manifest and return the manifest.
 
-    Raises InfrastructureError when a file is missing, extra, changed, a link, or outside the folder.
+    Raises InfrastructureError when the manifest cannot be read, or a file is missing, extra, changed, a link, or
+    outside the folder.
     """
-    path = folder / MANIFEST
-    if not path.is_file():
-        raise InfrastructureError(f"{folder} has no {MANIFEST}: it is incomplete; build or download it again")
-    manifest: dict[str, object] = json.loads(path.read_text(encoding="utf-8"))
-    listed = manifest.get("files")
-    if not isinstance(listed, list) or not listed:
-        raise InfrastructureError(f"{path} lists no files; build or download it again")
-    present = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if not p.is_dir()} - {MANIFEST}
-    if present != (names := {str(entry["path"]) for entry in listed}):
-        raise InfrastructureError(f"{folder} holds {sorted(present ^ names)} beside or without what its manifest lists")
+    manifest, listed = _read_manifest(folder)
+    present = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_symlink() or not p.is_dir()}
+    if present - {MANIFEST} != (names := {entry.uri for entry in listed}):
+        odd = sorted((present - {MANIFEST}) ^ names)
+        raise InfrastructureError(f"{folder} holds {odd} beside or without what its manifest lists; build it again")
     for entry in listed:
-        _verify_file(folder, str(entry["path"]), str(entry["sha256"]))
+        _verify_file(folder, entry)
     return manifest
 
 
-def _verify_file(folder: Path, name: str, sha256: str) -> None:
-    path = folder / name
-    if ".." in Path(name).parts or path.is_symlink() or path.stat().st_nlink > 1:
-        raise InfrastructureError(f"{path} is a link or lies outside its folder; it is not read")
-    if (found := digest_file(path)) != sha256:
-        raise InfrastructureError(f"{path} has SHA-256 {found[:12]}…, its manifest says {sha256[:12]}…; build it again")
+def _read_manifest(folder: Path) -> tuple[dict[str, object], tuple[FileRef, ...]]:
+    """Return the manifest and the files that it lists, paths relative to the folder."""
+    path = folder / MANIFEST
+    if not path.is_file():
+        raise InfrastructureError(f"{folder} has no {MANIFEST}: it is incomplete; build or download it again")
+    _refuse_link(path)
+    try:
+        manifest: dict[str, object] = dict(json.loads(path.read_text(encoding="utf-8")))
+        listed = tuple(
+            FileRef(uri=str(entry["path"]), sha256=str(entry["sha256"]), size_bytes=int(entry["bytes"]))
+            for entry in cast("Iterable[dict[str, str]]", manifest["files"])
+        )
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        raise InfrastructureError(f"{path} is not a manifest ({error}); build or download it again") from error
+    if not listed:
+        raise InfrastructureError(f"{path} lists no files; build or download it again")
+    return manifest, listed
+
+
+def _refuse_link(path: Path) -> None:
+    if path.is_symlink() or path.stat().st_nlink > 1:
+        raise InfrastructureError(f"{path} is a link; it is not read; put a copy of the file there")
+
+
+def _verify_file(folder: Path, entry: FileRef) -> None:
+    path = folder / entry.uri
+    _refuse_link(path)
+    if (size := path.stat().st_size) != entry.size_bytes:
+        raise InfrastructureError(f"{path} has {size:,} bytes, its manifest says {entry.size_bytes:,}; build it again")
+    if (found := digest_file(path)) != entry.sha256:
+        raise InfrastructureError(
+            f"{path} has SHA-256 {found[:12]}…, its manifest says {entry.sha256[:12]}…; build it again"
+        )
 
 
 @contextmanager
 def new_folder(target: Path) -> Iterator[Path]:
     """Give an empty folder that becomes `target` when the block ends well, and vanishes when it does not."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    work = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}.tmp-"))
+    # Not mkdtemp: its folders are open to their owner alone, and a bundle is served by another user.
+    work = target.with_name(f".{target.name}.tmp-{secrets.token_hex(8)}")
+    work.mkdir()
     try:
         yield work
         if target.exists():

@@ -39,30 +39,48 @@ def certify(
     position: int,
     seed: int,
 ) -> Certificate:
-    """Test on the sealed split whether the candidate is at most `margin` worse than the reference."""
-    right_reference, right_candidate = truth == reference, truth == candidate
-    b, c = int((right_reference & ~right_candidate).sum()), int((right_candidate & ~right_reference).sum())
-    result = score(truth, candidate, classes)
-    if np.array_equal(reference, candidate):
-        difference = low = high = 0.0  # the same answers: the difference is known, not estimated
-    elif gates.metric == "accuracy":
-        difference = (c - b) / len(truth)
-        low, high = stats.paired_bounds(b, c, len(truth), gates.confidence)
+    """Test on the sealed split whether the candidate is at most `margin` worse than the reference.
+
+    Two models that answer all these rows alike may still differ on others, so they get a bound like any pair.
+    """
+    b, c = stats.discordant(truth, reference, candidate)
+    result, n = score(truth, candidate, classes), len(truth)
+    if gates.metric == "accuracy":
+        difference = (c - b) / n
+        low, high = stats.paired_bounds(b, c, n, gates.confidence)
     else:
         difference = result.macro_f1 - stats.macro_f1(truth, reference, classes)
         low, high = stats.macro_f1_bounds(truth, reference, candidate, classes, gates.confidence, seed)
     verdict = _verdict(low, high, -gates.margin)
+    needed = None
+    if verdict == "inconclusive" and gates.metric == "accuracy":
+        needed = stats.rows_needed(b, c, n, gates.margin, gates.confidence)
+    elif verdict == "inconclusive":
+        needed = stats.needed_for(n, difference - low, difference + gates.margin)
     return Certificate(
-        n=len(truth),
+        n=n,
         score=result,
         difference=difference,
         lower_bound=low,
         only_reference_right=b,
         only_candidate_right=c,
         verdict=verdict,
-        needed=stats.rows_needed(b, c, len(truth), gates.margin, gates.confidence)
-        if verdict == "inconclusive" and gates.metric == "accuracy"
-        else None,
+        needed=needed,
+        position=position,
+    )
+
+
+def certify_itself(truth: np.ndarray, reference: np.ndarray, classes: int, *, position: int) -> Certificate:
+    """Certify the reference: it is not worse than itself, on no row of any sample."""
+    return Certificate(
+        n=len(truth),
+        score=score(truth, reference, classes),
+        difference=0.0,
+        lower_bound=0.0,
+        only_reference_right=0,
+        only_candidate_right=0,
+        verdict="pass",
+        needed=None,
         position=position,
     )
 
@@ -75,70 +93,101 @@ def _verdict(low: float, high: float, limit: float) -> GateVerdict:
 
 def quality(certificate: Certificate | None, gates: GateSettings) -> GateResult:
     """Judge the paired comparison with the reference."""
+    limit = -gates.margin
     if certificate is None:
         return GateResult(
-            gate="margin",
-            verdict="inconclusive",
-            seen=None,
-            limit=-gates.margin,
-            reason="not tested on the sealed split",
+            gate="margin", verdict="inconclusive", seen=None, limit=limit, reason="not tested on the sealed split"
         )
     bound = certificate.lower_bound
-    reason = (
-        f"{gates.metric} difference {certificate.difference:+.4f}, at least {bound:+.4f}; allowed {-gates.margin:+.4f}"
-    )
+    reason = f"{gates.metric} difference {certificate.difference:+.4f}, at least {bound:+.4f}; allowed {limit:+.4f}"
     if certificate.verdict == "inconclusive":
-        more = "" if certificate.needed is None else f"; label about {certificate.needed - certificate.n:,} more rows"
-        reason += f": not enough rows to tell{more}"
-    return GateResult(gate="margin", verdict=certificate.verdict, seen=bound, limit=-gates.margin, reason=reason)
+        reason += _too_few_rows(certificate.n, certificate.needed)
+    return GateResult(gate="margin", verdict=certificate.verdict, seen=bound, limit=limit, reason=reason)
+
+
+def _too_few_rows(n: int, needed: int | None) -> str:
+    more = "" if needed is None else f"; label about {needed - n:,} more rows"
+    return f": not enough rows to tell{more}"
 
 
 def floor(truth: np.ndarray, predicted: np.ndarray, classes: int, gates: GateSettings, seed: int) -> GateResult:
-    """Judge the absolute bound: the metric's lower confidence bound must reach the floor."""
+    """Judge the absolute bound: the metric's lower confidence bound must reach the floor.
+
+    It fails when the metric itself lies below the floor, and is inconclusive when only the bound does.
+    """
+    result, n = score(truth, predicted, classes), len(truth)
+    value = result.value(gates.metric)
     if gates.metric == "accuracy":
-        seen = stats.proportion_lower(int((truth == predicted).sum()), len(truth), gates.confidence)
-    elif gates.floor > 0.0:
-        seen = stats.macro_f1_lower(truth, predicted, classes, gates.confidence, seed)
+        seen = stats.proportion_lower(result.correct, n, gates.confidence)
     else:
-        seen = stats.macro_f1(truth, predicted, classes)
-    verdict: GateVerdict = "pass" if seen >= gates.floor else "fail"
-    return GateResult(
-        gate="floor",
-        verdict=verdict,
-        seen=seen,
-        limit=gates.floor,
-        reason=f"{gates.metric} is at least {seen:.4f}, the floor is {gates.floor:.4f}",
-    )
+        seen = stats.macro_f1_lower(truth, predicted, classes, gates.confidence, seed)
+    seen = max(seen, 0.0)
+    verdict: GateVerdict = "pass" if seen >= gates.floor else "inconclusive" if value >= gates.floor else "fail"
+    reason = f"{gates.metric} is {value:.4f}, at least {seen:.4f}; the floor is {gates.floor:.4f}"
+    if verdict == "inconclusive":
+        reason += _too_few_rows(n, stats.needed_for(n, value - seen, value - gates.floor))
+    return GateResult(gate="floor", verdict=verdict, seen=seen, limit=gates.floor, reason=reason)
 
 
-def on_target(target: TargetSettings, measurement: Measurement | None, size_bytes: int) -> tuple[GateResult, ...]:
+def on_target(
+    target: TargetSettings, measurement: Measurement | None, size_bytes: int | None
+) -> tuple[GateResult, ...]:
     """Judge one target: it must have been measured, steadily, within every limit that it sets."""
-    limits = (
-        ("p99_ms", target.p99_ms, None if measurement is None else measurement.p99.high_ms),
-        ("peak_rss_bytes", target.peak_rss_bytes, None if measurement is None else measurement.peak_rss_bytes),
-        ("size_bytes", target.size_bytes, size_bytes),
-    )
     results = [_measured(target, measurement)]
-    results.extend(_below(f"{target.name} {name}", seen, limit) for name, limit, seen in limits if limit is not None)
+    if target.p99_ms is not None:
+        results.append(_p99(f"{target.name} p99_ms", measurement, target.p99_ms))
+    if target.peak_rss_bytes is not None:
+        peak = None if measurement is None else measurement.peak_rss_bytes
+        results.append(_bytes(f"{target.name} peak_rss_bytes", peak, target.peak_rss_bytes))
+    if target.size_bytes is not None:
+        results.append(_bytes(f"{target.name} size_bytes", size_bytes, target.size_bytes))
     return tuple(results)
 
 
 def _measured(target: TargetSettings, measurement: Measurement | None) -> GateResult:
-    gate = f"{target.name} measured"
+    verdict: GateVerdict = "inconclusive"
+    seen = None
     if measurement is None:
-        return GateResult(gate=gate, verdict="inconclusive", seen=None, limit=0.0, reason="no result from this target")
-    if not measurement.stable:
-        reason = f"unsteady: repeated blocks differ by {measurement.noise:.1%}; repeat on a quieter machine"
-        return GateResult(gate=gate, verdict="inconclusive", seen=measurement.noise, limit=0.0, reason=reason)
-    reason = f"{measurement.samples:,} samples, blocks differ by {measurement.noise:.1%}"
-    return GateResult(gate=gate, verdict="pass", seen=measurement.noise, limit=0.0, reason=reason)
+        reason = "no result from this target"
+    elif (found := (measurement.target, measurement.environment.threads)) != (target.name, target.threads):
+        reason = f"measured on {found[0]!r} with {found[1]} threads, expected {target.name!r} with {target.threads}"
+    elif not measurement.stable:
+        seen = measurement.noise
+        reason = (
+            f"unsteady: repeated blocks differ by {seen:.1%}, or the machine was held back; repeat on a quieter one"
+        )
+    else:
+        verdict, seen = "pass", measurement.noise
+        reason = f"{measurement.samples:,} samples, blocks differ by {seen:.1%}"
+    return GateResult(gate=f"{target.name} measured", verdict=verdict, seen=seen, limit=0.0, reason=reason)
 
 
-def _below(gate: str, seen: float | None, limit: float) -> GateResult:
+def _p99(gate: str, measurement: Measurement | None, limit: float) -> GateResult:
+    """Judge the whole interval: it passes below the limit, fails above it, and says nothing across it."""
+    if measurement is None:
+        return GateResult(gate=gate, verdict="inconclusive", seen=None, limit=limit, reason="not measured")
+    p99, n = measurement.p99, measurement.samples
+    reason = f"{p99.value_ms:,.3f} ms, at most {p99.high_ms:,.3f} ms; the limit is {limit:,.3f} ms"
+    verdict: GateVerdict = "inconclusive"
+    if n < (fewest := stats.fewest_samples(0.99)):
+        reason += f": {n:,} samples, at least {fewest:,} are needed"
+    elif not measurement.stable:
+        reason += ": the measurement is unsteady"
+    elif p99.high_ms <= limit:
+        verdict = "pass"
+    elif p99.low_ms > limit:
+        verdict = "fail"
+    else:
+        needed = stats.needed_for(n, p99.high_ms - p99.value_ms, limit - p99.value_ms)
+        reason += ": not enough samples to tell" + ("" if needed is None else f"; take about {needed - n:,} more")
+    return GateResult(gate=gate, verdict=verdict, seen=p99.high_ms, limit=limit, reason=reason)
+
+
+def _bytes(gate: str, seen: int | None, limit: int) -> GateResult:
     if seen is None or not math.isfinite(seen):
         return GateResult(gate=gate, verdict="inconclusive", seen=None, limit=limit, reason="not measured")
     verdict: GateVerdict = "pass" if seen <= limit else "fail"
-    return GateResult(gate=gate, verdict=verdict, seen=seen, limit=limit, reason=f"{seen:,.6g} of at most {limit:,.6g}")
+    return GateResult(gate=gate, verdict=verdict, seen=seen, limit=limit, reason=f"{seen:,} bytes of at most {limit:,}")
 
 
 def overall(results: Sequence[GateResult]) -> GateVerdict:

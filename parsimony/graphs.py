@@ -10,7 +10,9 @@ import onnx
 from onnx import helper, numpy_helper
 
 # The operators that carry a model's weights; a table or matrix left in fp32 here was not quantised.
-_WEIGHTED = {"MatMul", "Gemm", "Gather", "Attention"}
+_WEIGHTED = {"MatMul", "Gemm", "Gather", "Attention", "EmbedLayerNormalization", "FusedMatMul", "Einsum", "Conv"}
+# What hands a weight on as it is; it may stand between the weight and the operator that uses it.
+_PASSING = {"Identity", "Transpose", "Reshape", "Cast"}
 _SMALL = 4_096  # elements: biases, norms and single rows stay fp32 by design
 
 
@@ -29,15 +31,22 @@ def bytes_per_type(model: onnx.ModelProto) -> dict[str, int]:
 
 
 def float_weights(model: onnx.ModelProto) -> tuple[str, ...]:
-    """Return the names of fp32 weights of more than 4,096 elements that matrix products or look-ups still read."""
-    constants = initializers(model)
+    """Return the names of fp32 matrices of more than 4,096 elements that products or look-ups still read."""
+    origin = {tensor.name: tensor.name for tensor in model.graph.initializer if _is_float_matrix(tensor)}
     found: dict[str, None] = {}
     for node in model.graph.node:
-        for name in node.input if node.op_type in _WEIGHTED else ():
-            tensor = constants.get(name)
-            if tensor is not None and tensor.data_type == onnx.TensorProto.FLOAT and np.prod(tensor.dims) > _SMALL:
-                found[name] = None
+        if node.op_type == "Constant" and any(_is_float_matrix(a.t) for a in node.attribute if a.name == "value"):
+            origin[node.output[0]] = node.output[0]
+        elif node.op_type in _PASSING and node.input[0] in origin:
+            origin[node.output[0]] = origin[node.input[0]]
+        elif node.op_type in _WEIGHTED:
+            found |= dict.fromkeys(origin[name] for name in node.input if name in origin)
     return tuple(found)
+
+
+def _is_float_matrix(tensor: onnx.TensorProto) -> bool:
+    rows = sum(size > 1 for size in tensor.dims)
+    return tensor.data_type == onnx.TensorProto.FLOAT and rows > 1 and bool(np.prod(tensor.dims) > _SMALL)
 
 
 def replace_constant(model: onnx.ModelProto, name: str, value: np.ndarray) -> None:
@@ -57,6 +66,14 @@ def lookup_of(model: onnx.ModelProto, source: str) -> tuple[onnx.NodeProto, ...]
     )
 
 
+def compared_with(model: onnx.ModelProto, source: str) -> tuple[int, ...]:
+    """Return the numbers that the graph input `source` is compared with, such as the padding token's."""
+    values = {t.name: t for t in model.graph.initializer}
+    values |= {n.output[0]: n.attribute[0].t for n in model.graph.node if n.op_type == "Constant"}
+    others = (set(n.input) - {source} for n in model.graph.node if n.op_type == "Equal" and source in n.input)
+    return tuple(int(numpy_helper.to_array(values[name])) for names in others for name in names if name in values)
+
+
 def drop_token_types(model: onnx.ModelProto) -> None:
     """Replace the segment input by its only value, segment 0, so that tokens and mask are all a caller gives."""
     names = [node.name for node in model.graph.input]
@@ -69,14 +86,32 @@ def drop_token_types(model: onnx.ModelProto) -> None:
         for other in model.graph.node:
             other.input[:] = [constant if name == node.output[0] else name for name in other.input]
         model.graph.node.remove(node)
+    if "token_type_ids" in _read_by(model.graph):
+        raise ValueError("segments are used for more than looking a row of a table up, expected nothing else")
     del model.graph.input[names.index("token_type_ids")]
     drop_unused(model)
+
+
+def fold_copies(model: onnx.ModelProto) -> None:
+    """Let every reader of a copy of a constant read the constant; quantisation sees no weight behind a copy."""
+    constants = initializers(model)
+    copies = {n.output[0]: n.input[0] for n in model.graph.node if n.op_type == "Identity" and n.input[0] in constants}
+    for node in model.graph.node:
+        node.input[:] = [copies.get(name, name) for name in node.input]
+    drop_unused(model)
+
+
+def _read_by(graph: onnx.GraphProto) -> set[str]:
+    """Return every name that the nodes of a graph read, those of its branches and loops included."""
+    inner = (a.g for node in graph.node for a in node.attribute if a.type == onnx.AttributeProto.GRAPH)
+    own = {name for node in graph.node for name in node.input} | {output.name for output in graph.output}
+    return own.union(*(_read_by(branch) for branch in inner))
 
 
 def drop_unused(model: onnx.ModelProto) -> None:
     """Take out constants that no node reads, and nodes whose results nobody reads."""
     while True:
-        read = {name for node in model.graph.node for name in node.input} | {o.name for o in model.graph.output}
+        read = _read_by(model.graph)
         dead = [node for node in model.graph.node if not set(node.output) & read]
         if not dead:
             break
@@ -138,6 +173,8 @@ def run(model: onnx.ModelProto, rows: Iterable[Iterable[int]]) -> np.ndarray:
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
     names = {node.name for node in session.get_inputs()}
+    if unknown := names - {"input_ids", "attention_mask"}:
+        raise ValueError(f"the graph takes {', '.join(sorted(unknown))}, expected input_ids and attention_mask only")
     results = []
     for row in rows:
         ids = np.array([list(row)], dtype=np.int64)

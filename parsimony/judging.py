@@ -65,8 +65,11 @@ def searched(entry: Entry, reference: Entry, truth: np.ndarray, settings: GateSe
 
 
 def fits(entry: Entry, targets: Sequence[TargetSettings]) -> tuple[GateResult, ...]:
-    """Return the results of every target's gates for one candidate."""
-    size = 0 if entry.bundle is None else entry.bundle.size_bytes
+    """Return the results of every target's gates for one candidate; no target at all is not enough to pass."""
+    if not targets:
+        reason = "no target is named, so it was measured nowhere"
+        return (GateResult(gate="targets", verdict="inconclusive", seen=None, limit=0.0, reason=reason),)
+    size = None if entry.bundle is None else entry.bundle.size_bytes
     seen = {measurement.target: measurement for measurement in entry.measurements}
     return tuple(result for target in targets for result in gates.on_target(target, seen.get(target.name), size))
 
@@ -80,18 +83,25 @@ def certify(
     settings: GateSettings,
     seed: int,
 ) -> dict[str, tuple[Certificate, GateResult]]:
-    """Test the candidates in this order on the sealed split and stop at the first that does not pass.
+    """Test the candidates in this order on the sealed split and stop at the first that does not pass both tests.
 
-    `answers` gives a candidate's class numbers [sealed rows]; it is not asked for candidates that are not tested.
-    A fixed order with a stop at the first failure keeps the chance of one false certificate at 1 - confidence.
+    `answers` gives a candidate's class numbers [sealed rows]; it is not asked for candidates that are not tested, and
+    for nobody when there is nothing to test. A fixed order with a stop at the first failure keeps the chance of one
+    false certificate, by margin or by floor, at 1 - confidence.
     """
-    baseline = answers(reference)
+    if not order:
+        return {}
     found: dict[str, tuple[Certificate, GateResult]] = {}
+    baseline = answers(reference)
     for position, name in enumerate(order, start=1):
-        mine = answers(name)
-        certificate = gates.certify(truth, baseline, mine, classes, settings, position=position, seed=seed)
-        found[name] = certificate, gates.floor(truth, mine, classes, settings, seed)
-        if certificate.verdict != "pass":
+        if name == reference:
+            mine, certificate = baseline, gates.certify_itself(truth, baseline, classes, position=position)
+        else:
+            mine = answers(name)
+            certificate = gates.certify(truth, baseline, mine, classes, settings, position=position, seed=seed)
+        floor = gates.floor(truth, mine, classes, settings, seed)
+        found[name] = certificate, floor
+        if {certificate.verdict, floor.verdict} != {"pass"}:
             break
     return found
 
@@ -103,7 +113,7 @@ def verdict(
     word: CandidateVerdict
     results: tuple[GateResult, ...] = ()
     if entry.bundle is None:
-        word, reason = "not built", entry.obstacle
+        word, reason = "not built", entry.obstacle or "it has no bundle"
     elif entry.certificate is None or entry.floor is None:
         results = fits(entry, targets)
         word, reason = "not certified", left_out.get(entry.id, "the sequence of tests ended before it")

@@ -23,6 +23,7 @@ _TELLING = (
     "i8mm",
     "bf16",
 )
+_GROUPS = Path("/sys/fs/cgroup")
 _PACKAGES = ("onnxruntime", "tokenizers", "numpy")
 
 
@@ -56,13 +57,15 @@ def cores() -> int:
     return os.cpu_count() or 1
 
 
-def quota_cores() -> float | None:
-    """Return the CPU quota of this control group in cores, or None when there is no quota."""
-    path = Path("/sys/fs/cgroup/cpu.max")
-    if not path.is_file():
+def quota_cores(groups: Path = _GROUPS) -> float | None:
+    """Return the CPU quota of this control group (version 2 or 1) in cores, or None when there is no quota."""
+    if (unified := groups / "cpu.max").is_file():
+        limit, _, period = unified.read_text(encoding="utf-8").strip().partition(" ")
+    elif (first := groups / "cpu" / "cpu.cfs_quota_us").is_file():
+        limit, period = (p.read_text(encoding="utf-8").strip() for p in (first, first.with_name("cpu.cfs_period_us")))
+    else:
         return None
-    limit, _, period = path.read_text(encoding="utf-8").strip().partition(" ")
-    return None if limit == "max" else int(limit) / int(period)
+    return None if limit in ("max", "-1") else int(limit) / int(period)
 
 
 def usable_threads() -> int:
@@ -76,15 +79,13 @@ def memory_bytes() -> int:
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
-def throttled_count() -> int:
-    """Return how often this control group was held back by its quota so far."""
-    path = Path("/sys/fs/cgroup/cpu.stat")
-    if not path.is_file():
-        return 0
-    for line in path.read_text(encoding="utf-8").splitlines():
-        name, _, value = line.partition(" ")
-        if name == "nr_throttled":
-            return int(value)
+def throttled_count(groups: Path = _GROUPS) -> int:
+    """Return how often this control group (version 2 or 1) was held back by its quota so far."""
+    for path in (groups / "cpu.stat", groups / "cpu" / "cpu.stat"):
+        for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else ():
+            name, _, value = line.partition(" ")
+            if name == "nr_throttled":
+                return int(value)
     return 0
 
 

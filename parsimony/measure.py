@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import subprocess
 import sys
@@ -28,6 +29,7 @@ WARM_UP = 50
 ROUNDS = 15
 NOISE_LIMIT = 0.15
 _TRIES = 3
+_GOLDEN = 0.6180339887498949
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,32 +49,52 @@ class _Worker:
 def judge(folder: Path, texts: Sequence[str], target: TargetSettings) -> Seen:
     """Predict every text once, in a fresh process, and keep what it took."""
     throttled = machine.throttled_count()
-    with _texts_file(texts) as path, _started(folder, path, target.threads) as worker:
+    order = mixed(texts)
+    with _texts_file([texts[i] for i in order]) as path, _started(folder, path, target.threads) as worker:
         _ask(worker, do="predict", start=0, stop=min(WARM_UP, len(texts)))
         answers = [_block(worker, start, len(texts)) for start in range(0, len(texts), BLOCK)]
         peak = int(_ask(worker, do="memory")["peak_rss_bytes"])
-    classes = np.concatenate([np.array(a["classes"]) for a in answers])
+    classes = np.empty(len(texts), dtype=np.int64)
+    classes[order] = np.concatenate([np.array(a["classes"]) for a in answers])
     blocks = [np.array(a["durations_ns"]) / 1e6 for a in answers]
     seen = _measurement(target, blocks, peak, worker.startup_s, throttled)
     return Seen(classes=classes, measurement=seen)
 
 
 def measure(folders: Mapping[str, Path], texts: Sequence[str], target: TargetSettings) -> dict[str, Measurement]:
-    """Measure several bundles side by side: blocks in turn, repeated up to three times until the noise is small."""
+    """Measure several bundles side by side: blocks in turn, repeated up to three times until the noise is small.
+
+    Fewer texts than a block holds are asked several times, so that there are always ROUNDS x BLOCK samples or more.
+    """
     throttled = machine.throttled_count()
+    asked = [texts[i] for i in mixed(texts)] * -(-BLOCK // len(texts))
     blocks: dict[str, list[np.ndarray]] = {name: [] for name in folders}
-    with _texts_file(texts) as path, contextlib.ExitStack() as stack:
+    with _texts_file(asked) as path, contextlib.ExitStack() as stack:
         workers = {n: stack.enter_context(_started(f, path, target.threads)) for n, f in folders.items()}
         for worker in workers.values():
-            _ask(worker, do="predict", start=0, stop=min(WARM_UP, len(texts)))
+            _ask(worker, do="predict", start=0, stop=WARM_UP)
         for _ in range(_TRIES):
-            _rounds(workers, blocks, len(texts))
+            _rounds(workers, blocks, len(asked))
             if all(noise_of(seen) <= NOISE_LIMIT for seen in blocks.values()):
                 break
         peaks = {name: int(_ask(worker, do="memory")["peak_rss_bytes"]) for name, worker in workers.items()}
     return {
         name: _measurement(target, blocks[name], peaks[name], workers[name].startup_s, throttled) for name in folders
     }
+
+
+def mixed(texts: Sequence[str]) -> list[int]:
+    """Return an order of the texts in which every stretch holds short and long ones alike.
+
+    Data are often sorted by class; blocks of unlike texts would disagree on the quietest machine. Steps of the golden
+    ratio through the texts sorted by length spread every stretch evenly (Weyl's sequence).
+    """
+    count = len(texts)
+    by_length = sorted(range(count), key=lambda i: len(texts[i]))
+    step = max(1, round(count * _GOLDEN))
+    while math.gcd(step, count) > 1:
+        step += 1
+    return [by_length[j * step % count] for j in range(count)]
 
 
 def noise_of(blocks: Sequence[np.ndarray]) -> float:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from parsimony.families.encoder import FROZEN
 from parsimony.families.student import PREFIX, layers_in
 from parsimony.records import Candidate, Trunk
+from parsimony.techniques import TECHNIQUES
 
 Chains = tuple[tuple[str, ...], ...]
 
@@ -59,8 +60,13 @@ def training_order(trunk: Trunk) -> tuple[int, int]:
     return (0 if trunk.family == "linear" else 1), -depth
 
 
-def candidates(trunk: Trunk, families: Sequence[str], reference: Trunk) -> tuple[Candidate, ...]:
-    """Return what is derived from a trunk; of a family that is not asked for, only the reference itself."""
+def candidates(
+    trunk: Trunk, families: Sequence[str], reference: Trunk, architecture: str | None = None
+) -> tuple[Candidate, ...]:
+    """Return what is derived from a trunk; of a family that is not asked for, only the reference itself.
+
+    Techniques that are known not to work on this architecture are left out of the chains; None: nothing is known.
+    """
     chains = _SMALL
     if trunk.family == "linear":
         chains = _LINEAR
@@ -68,16 +74,27 @@ def candidates(trunk: Trunk, families: Sequence[str], reference: Trunk) -> tuple
         chains = ((),) if trunk == reference else ()
     elif trunk.family == "encoder":
         chains = _FROZEN if trunk.shape == (FROZEN,) else _REFERENCE
+    if trunk.family != "linear" and architecture is not None:
+        chains = tuple(dict.fromkeys(_usable(after, architecture) for after in chains))
     return tuple(Candidate(trunk=trunk, after=after) for after in chains)
 
 
+def _usable(chain: tuple[str, ...], architecture: str) -> tuple[str, ...]:
+    """Return the chain without the techniques that are not made for this architecture."""
+    return tuple(name for name in chain if architecture in (TECHNIQUES[name].architectures or {architecture}))
+
+
 def ladder(
-    found: Sequence[Trunk], families: Sequence[str], reference: Trunk, predict: Callable[[Candidate], int]
+    found: Sequence[Trunk],
+    families: Sequence[str],
+    reference: Trunk,
+    predict: Callable[[Candidate], int],
+    architecture_of: Callable[[Trunk], str | None] = lambda _: None,
 ) -> tuple[Rung, ...]:
     """Return every candidate of these trunks, smallest predicted size first."""
     rungs = [
         Rung(candidate=candidate, predicted_bytes=predict(candidate))
         for trunk in found
-        for candidate in candidates(trunk, families, reference)
+        for candidate in candidates(trunk, families, reference, architecture_of(trunk))
     ]
     return tuple(sorted(rungs, key=lambda rung: (rung.predicted_bytes, rung.candidate.id)))

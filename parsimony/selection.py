@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from parsimony import stats
 from parsimony.records import GateSettings, Judged, Outcome
 
-# A new model must be this much smaller than the champion to replace one that still passes.
+# A new model must be at least this much smaller than the champion to replace one that still passes.
 SMALLER_STEP = 0.05
 _LONGEST = 8
 
@@ -41,48 +41,60 @@ def expected_bound(entry: Searched, rows: int, gates: GateSettings) -> float:
 def shortlist(entries: Sequence[Searched], rows: int, gates: GateSettings) -> Shortlist:
     """Choose on the search split alone; the order is fixed before the sealed split is read.
 
-    Kept are candidates that no other one beats in both size and quality and that would probably be certified on
-    `rows` rows. Safest first, because testing stops at the first failure (Pareto Testing, Laufer-Goldshtein et
-    al. 2023; Learn then Test, Angelopoulos et al. 2021): no correction for the number of candidates is needed.
+    Kept are candidates that would probably be certified on `rows` rows and that no other one beats in both size and
+    expected bound: a safer, larger one stays as what can still win when the smallest is not certified. Safest first,
+    because testing stops at the first failure (Pareto Testing, Laufer-Goldshtein et al. 2023; Learn then Test,
+    Angelopoulos et al. 2021): no correction for the number of candidates is needed.
     """
-    left_out: dict[str, str] = {}
-    hopeful = []
-    for entry in entries:
-        bound = expected_bound(entry, rows, gates)
-        if bound > -gates.margin:
-            hopeful.append(entry)
-        else:
-            left_out[entry.candidate] = (
-                f"on the search split {entry.difference:+.4f} against the reference: {rows:,} sealed rows would "
-                f"probably give a bound of {bound:+.4f}, allowed is {-gates.margin:+.4f}"
-            )
+    bounds = {entry.candidate: expected_bound(entry, rows, gates) for entry in entries}
+    left_out = _hopeless(entries, bounds, rows, gates)
+    hopeful = [entry for entry in entries if entry.candidate not in left_out]
     front = []
     for entry in hopeful:
-        better = _dominating(entry, hopeful)
+        better = _dominating(entry, hopeful, bounds)
         if better is None:
             front.append(entry)
         else:
-            left_out[entry.candidate] = f"{better.candidate} is no larger and no worse on the search split"
-    front.sort(key=lambda e: (-expected_bound(e, rows, gates), -e.size_bytes, e.candidate))
-    for entry in sorted(front, key=lambda e: e.size_bytes)[_LONGEST:]:
+            left_out[entry.candidate] = f"{better.candidate} is no larger and no less safe on the search split"
+    front.sort(key=lambda e: (-bounds[e.candidate], -e.size_bytes, e.candidate))
+    for entry in sorted(front[1:], key=lambda e: e.size_bytes)[_LONGEST - 1 :]:
         front.remove(entry)
-        left_out[entry.candidate] = f"{_LONGEST} smaller candidates are tested first"
+        left_out[entry.candidate] = f"the safest and the {_LONGEST - 1} smallest candidates are tested instead"
     return Shortlist(order=tuple(e.candidate for e in front), left_out=tuple(left_out.items()))
 
 
-def _dominating(entry: Searched, others: Sequence[Searched]) -> Searched | None:
+def _hopeless(
+    entries: Sequence[Searched], bounds: Mapping[str, float], rows: int, gates: GateSettings
+) -> dict[str, str]:
+    """Return, with the reason, the candidates that would probably not be certified; a bound of NaN is among them."""
+    return {
+        entry.candidate: f"on the search split {entry.difference:+.4f} against the reference: {rows:,} sealed rows "
+        f"would probably give a bound of {bounds[entry.candidate]:+.4f}, allowed is {-gates.margin:+.4f}"
+        for entry in entries
+        if not bounds[entry.candidate] > -gates.margin
+    }
+
+
+def _dominating(entry: Searched, others: Sequence[Searched], bounds: Mapping[str, float]) -> Searched | None:
+    def rank(one: Searched) -> tuple[int, float, float, str]:
+        return one.size_bytes, -bounds[one.candidate], -one.value, one.candidate
+
     for other in others:
-        as_good = other.size_bytes <= entry.size_bytes and other.value >= entry.value
-        better = (other.size_bytes, -other.value, other.candidate) < (entry.size_bytes, -entry.value, entry.candidate)
-        if other is not entry and as_good and better:
+        as_good = other.size_bytes <= entry.size_bytes and bounds[other.candidate] >= bounds[entry.candidate]
+        if as_good and rank(other) < rank(entry):
             return other
     return None
 
 
 def smallest(judged: Sequence[Judged]) -> Judged | None:
     """Return the smallest candidate that passes everything; equal sizes are told apart by quality, then digest."""
-    passing = [j for j in judged if j.verdict == "pass" and j.bundle is not None and j.certificate is not None]
-    return min(passing, key=_rank, default=None)
+    return min((j for j in judged if _passes(j)), key=_rank, default=None)
+
+
+def _passes(judged: Judged) -> bool:
+    """Say whether the verdict is pass and everything behind it is there; no gates at all are not a pass."""
+    evidence = judged.bundle is not None and judged.certificate is not None and bool(judged.gates)
+    return evidence and judged.verdict == "pass" and all(gate.verdict == "pass" for gate in judged.gates)
 
 
 def _rank(judged: Judged) -> tuple[int, float, str]:
@@ -94,16 +106,17 @@ def _rank(judged: Judged) -> tuple[int, float, str]:
 def decide(judged: Sequence[Judged]) -> tuple[Outcome, str | None, str]:
     """Return the outcome, the winner's id and the reason.
 
-    A champion that still passes stays unless the new model is smaller by more than the step: production is not
+    A champion that still passes stays unless the new model is smaller by at least the step: production is not
     changed for noise.
     """
     winner = smallest(judged)
     champion = next((j for j in judged if j.is_champion), None)
     if winner is None:
-        return "none", None, _nearest_miss(judged)
+        stays = "" if champion is None else f"; the champion does not pass either ({champion.reason}), and stays"
+        return "none", None, _nearest_miss(judged) + stays
     if champion is None:
         return "promoted", winner.candidate, "the smallest candidate that passes every gate; there was no champion"
-    if champion.verdict != "pass":
+    if not _passes(champion):
         return "promoted", winner.candidate, f"the champion no longer passes: {champion.reason}"
     return _against_champion(winner, champion)
 
@@ -114,15 +127,25 @@ def _against_champion(winner: Judged, champion: Judged) -> tuple[Outcome, str | 
     if winner.bundle.digest == champion.bundle.digest:
         return "kept", champion.candidate, "the champion is still the smallest candidate that passes every gate"
     saved = 1 - winner.bundle.size_bytes / champion.bundle.size_bytes
-    if saved > SMALLER_STEP:
+    if saved >= SMALLER_STEP:
         return "promoted", winner.candidate, f"{saved:.0%} smaller than the champion and passes every gate"
     reason = f"the champion still passes and the best new candidate is not {SMALLER_STEP:.0%} smaller"
     return "kept", champion.candidate, reason
 
 
 def _nearest_miss(judged: Sequence[Judged]) -> str:
-    tested = [j for j in judged if j.certificate is not None]
-    if not tested:
+    """Name the candidate with the best bound on the sealed split, or the best on the search split if none was tested."""
+    new = [j for j in judged if not j.is_champion]
+    if tested := [(j.certificate.lower_bound, j) for j in new if j.certificate is not None]:
+        best = max(tested, key=lambda pair: pair[0])[1]
+        return f"no candidate passes every gate; nearest is {best.candidate}: {best.reason}"
+    stopped = [(j.search.accuracy, j) for j in new if j.search is not None and _obstacle(j)]
+    if not stopped:
         return "no candidate reached the sealed split"
-    best = max(tested, key=lambda j: j.certificate.lower_bound if j.certificate else float("-inf"))
-    return f"no candidate passes every gate; nearest is {best.candidate}: {best.reason}"
+    best = max(stopped, key=lambda pair: pair[0])[1]
+    return f"no candidate reached the sealed split; nearest is {best.candidate}: {_obstacle(best)}"
+
+
+def _obstacle(judged: Judged) -> str:
+    """Return the first gate that a candidate did not pass, with its reason; empty when there is none."""
+    return next((f"{gate.gate}: {gate.reason}" for gate in judged.gates if gate.verdict != "pass"), "")

@@ -12,13 +12,15 @@ from parsimony.families.student import PREFIX, layers_in
 from parsimony.records import Candidate
 from parsimony.vocabulary import CannotTrimError, serving_tokenizer, trim
 
-_FP32, _BITS = 4.0, {"int8": 8, "int4": 4}
+_FP32 = 4.0
 _BLOCK = 32
-# Bytes of graph structure: names, node records, shapes. Measured on exported graphs, per layer and once.
-_LAYER_OVERHEAD = {"plain": 16_000, "fused": 2_300}
-_GRAPH_OVERHEAD = 7_000
-_LINEAR_OVERHEAD = 2_600
-_FILES_OVERHEAD = 1_100
+_POSITION_NUMBER = 8
+# Bytes of graph structure: names, node records, shapes. Measured on exported graphs, per layer and once,
+# (plain, fused) by what quantisation adds.
+_LAYER_OVERHEAD = {"": (14_100, 2_400), "int8": (21_600, 7_250), "int4": (15_100, 4_200)}
+_GRAPH_OVERHEAD = {"": 3_000, "int8": 4_450, "int4": 3_600}
+_LINEAR_OVERHEAD = {"": 950, "int8": 1_520, "int4": 1_350}
+_FILES_OVERHEAD = 750
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,7 +96,7 @@ def predict(candidate: Candidate, shape: Shape, labels: tuple[str, ...]) -> int:
 
 def _linear(candidate: Candidate, rows: int, classes: int) -> float:
     tables = _table(candidate, rows, classes) + _table(candidate, rows, 1)
-    return tables + classes * _FP32 + _LINEAR_OVERHEAD
+    return tables + classes * _FP32 + _LINEAR_OVERHEAD[_bits(candidate)]
 
 
 def _transformer(candidate: Candidate, shape: Shape, rows: int, classes: int) -> float:
@@ -104,8 +106,16 @@ def _transformer(candidate: Candidate, shape: Shape, rows: int, classes: int) ->
     tables = _table(candidate, rows, shape.hidden) + sum(_table(candidate, *table) for table in shape.lookups)
     matrices = layers * sum(_matrix(candidate, *m) for m in shape.products) + _matrix(candidate, shape.hidden, classes)
     fixed = (layers * shape.vectors + shape.fixed + classes) * _FP32
-    style = "fused" if "fusion" in candidate.after else "plain"
-    return tables + matrices + fixed + layers * _LAYER_OVERHEAD[style] + _GRAPH_OVERHEAD
+    structure = (
+        layers * _LAYER_OVERHEAD[_bits(candidate)]["fusion" in candidate.after] + _GRAPH_OVERHEAD[_bits(candidate)]
+    )
+    numbered = sum(rows for rows, _ in shape.lookups) * _POSITION_NUMBER  # positions are themselves looked up in a list
+    return tables + matrices + fixed + structure + numbered
+
+
+def _bits(candidate: Candidate) -> str:
+    """Return which quantisation the candidate ends with, or nothing."""
+    return next((name for name in ("int4", "int8") if name in candidate.after), "")
 
 
 def _table(candidate: Candidate, rows: int, columns: int) -> float:

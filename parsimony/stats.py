@@ -28,8 +28,10 @@ def z_of(confidence: float) -> float:
 def paired_bounds(b: int, c: int, n: int, confidence: float) -> tuple[float, float]:
     """Return one-sided lower and upper bounds of the difference of two paired proportions.
 
-    The score interval of Tango (1998), Statistics in Medicine 17:891; it keeps its level when few rows differ,
-    where the Wald interval is too narrow.
+    The score interval of Tango (1998), Statistics in Medicine 17:891; close to its level where few rows differ and the
+    Wald interval is far too narrow. By exact enumeration, at its worst (the candidate is never right alone, and loses
+    about 2.7 rows of n) a bound at confidence 0.95 is wrong in 7 % of samples; from 1,400 rows on, at a loss of 0.01,
+    in 5.5 %. The excess is gone at 0.975 and large at 0.90, where it may be wrong in 19 %.
     """
     if n <= 0 or b < 0 or c < 0 or b + c > n:
         raise ValueError(f"b={b}, c={c}, n={n}: expected 0 <= b + c <= n and n > 0")
@@ -37,7 +39,7 @@ def paired_bounds(b: int, c: int, n: int, confidence: float) -> tuple[float, flo
     return -_largest_loss(b, c, n, z), _largest_loss(c, b, n, z)
 
 
-def _largest_loss(b: int, c: int, n: int, z: float) -> float:
+def _largest_loss(b: float, c: float, n: int, z: float) -> float:
     """Return the largest loss (b - c) / n that a score test at z does not reject."""
     low, high = (b - c) / n, 1.0
     for _ in range(_BISECTIONS):
@@ -49,7 +51,7 @@ def _largest_loss(b: int, c: int, n: int, z: float) -> float:
     return high
 
 
-def _score(b: int, c: int, n: int, loss: float) -> float:
+def _score(b: float, c: float, n: int, loss: float) -> float:
     """Return Tango's statistic for the hypothesis that the true loss is `loss`."""
     first = 2 * n
     second = -b - c + (2 * n - b + c) * loss
@@ -64,17 +66,33 @@ def _score(b: int, c: int, n: int, loss: float) -> float:
 def rows_needed(b: int, c: int, n: int, margin: float, confidence: float) -> int | None:
     """Return about how many rows would certify these rates, or None when no number would.
 
-    The rates of b and c are taken as true; a candidate that loses the margin or more is never certified.
+    The rates of b and c are taken as true; a candidate that loses the margin or more is never certified. On that many
+    rows a candidate of just these rates is certified about every second time.
     """
-    if (b - c) / n >= margin:
+    z = z_of(confidence)
+
+    def certified(size: int) -> bool:
+        return _largest_loss(b * size / n, c * size / n, size, z) < margin
+
+    if (b - c) / n >= margin or not certified(_LARGEST_SET):
         return None
-    size = n
-    while size < _LARGEST_SET:
-        share = size / n
-        if paired_bounds(round(b * share), round(c * share), size, confidence)[0] > -margin:
-            return size
-        size = math.ceil(size * 1.05) + 1
-    return None
+    if certified(n):
+        return n
+    too_few, enough = n, _LARGEST_SET
+    while enough - too_few > 1:
+        middle = (too_few + enough) // 2
+        too_few, enough = (too_few, middle) if certified(middle) else (middle, enough)
+    return enough
+
+
+def needed_for(n: int, gap: float, room: float) -> int | None:
+    """Return about how many observations bring a bound `gap` away from its estimate within `room`; None for no room.
+
+    The distance of a bound shrinks with the square root of the number of observations, n of which gave `gap`.
+    """
+    if not room > 0:
+        return None
+    return max(n + 1, math.ceil(n * (gap / room) ** 2))
 
 
 def smallest_margin(discordance: float, n: int, confidence: float) -> float:
@@ -82,21 +100,37 @@ def smallest_margin(discordance: float, n: int, confidence: float) -> float:
 
     discordance: share of rows on which exactly one of the two is right.
     """
-    half = round(discordance * n / 2)
+    if not 0.0 <= discordance <= 1.0:
+        raise ValueError(f"the discordance is {discordance}, expected a share from 0 to 1")
+    half = min(round(discordance * n / 2), n // 2)
     return -paired_bounds(half, half, n, confidence)[0]
+
+
+def _require_rows(*columns: np.ndarray) -> None:
+    """Refuse columns that are empty or of different lengths; numpy would stretch one of length 1 over all rows."""
+    shapes = [column.shape for column in columns]
+    if len(set(shapes)) != 1 or len(shapes[0]) != 1 or shapes[0][0] == 0:
+        raise ValueError(f"found columns of shapes {shapes}, expected one length of at least 1 row")
+
+
+def discordant(truth: np.ndarray, reference: np.ndarray, candidate: np.ndarray) -> tuple[int, int]:
+    """Return (b, c): how many rows only the reference and how many only the candidate gets right."""
+    _require_rows(truth, reference, candidate)
+    by_reference, by_candidate = truth == reference, truth == candidate
+    return int((by_reference & ~by_candidate).sum()), int((by_candidate & ~by_reference).sum())
 
 
 def accuracy(truth: np.ndarray, predicted: np.ndarray) -> float:
     """Return the share of rows predicted right; class numbers [rows] each."""
-    if len(truth) == 0:
-        raise ValueError("accuracy of zero rows is undefined")
+    _require_rows(truth, predicted)
     return float((truth == predicted).mean())
 
 
 def macro_f1(truth: np.ndarray, predicted: np.ndarray, classes: int) -> float:
     """Return the mean of the classes' F1; a class neither present nor predicted is left out."""
-    if len(truth) == 0:
-        raise ValueError("macro-F1 of zero rows is undefined")
+    _require_rows(truth, predicted)
+    if (largest := int(max(truth.max(), predicted.max()))) >= classes:
+        raise ValueError(f"found class number {largest}, expected less than {classes}")
     hits = np.bincount(truth[truth == predicted], minlength=classes)
     total = np.bincount(truth, minlength=classes) + np.bincount(predicted, minlength=classes)
     present = total > 0
@@ -106,7 +140,12 @@ def macro_f1(truth: np.ndarray, predicted: np.ndarray, classes: int) -> float:
 def macro_f1_bounds(
     truth: np.ndarray, reference: np.ndarray, candidate: np.ndarray, classes: int, confidence: float, seed: int
 ) -> tuple[float, float]:
-    """Return one-sided bounds of the macro-F1 difference by a paired bootstrap over rows (2,000 resamples)."""
+    """Return one-sided bounds of the macro-F1 difference by a paired bootstrap over rows (2,000 resamples).
+
+    A bootstrap cannot see what the sample does not hold: with no row apart it would be certain. So neither bound lies
+    nearer to the estimate than the score interval's bound of the accuracy difference does to its own.
+    """
+    b, c = discordant(truth, reference, candidate)
     chance = np.random.default_rng(seed)
     n = len(truth)
     differences = np.empty(_RESAMPLES)
@@ -116,19 +155,29 @@ def macro_f1_bounds(
             truth[rows], reference[rows], classes
         )
     low, high = np.quantile(differences, (1 - confidence, confidence))
-    return float(low), float(high)
+    seen = macro_f1(truth, candidate, classes) - macro_f1(truth, reference, classes)
+    least, most = (bound - (c - b) / n for bound in paired_bounds(b, c, n, confidence))
+    return min(float(low), seen + least), max(float(high), seen + most)
 
 
 def macro_f1_lower(truth: np.ndarray, predicted: np.ndarray, classes: int, confidence: float, seed: int) -> float:
-    """Return a one-sided lower bound of one macro-F1 by bootstrap over rows."""
+    """Return a one-sided lower bound of one macro-F1 by bootstrap over rows (2,000 resamples).
+
+    It lies no nearer to the estimate than Wilson's bound of the accuracy does to its own.
+    """
+    _require_rows(truth, predicted)
     chance = np.random.default_rng(seed)
     samples = (chance.integers(0, len(truth), len(truth)) for _ in range(_RESAMPLES))
     values = [macro_f1(truth[rows], predicted[rows], classes) for rows in samples]
-    return float(np.quantile(values, 1 - confidence))
+    correct, n = int((truth == predicted).sum()), len(truth)
+    gap = correct / n - proportion_lower(correct, n, confidence)
+    return min(float(np.quantile(values, 1 - confidence)), macro_f1(truth, predicted, classes) - gap)
 
 
 def proportion_lower(correct: int, n: int, confidence: float) -> float:
     """Return Wilson's one-sided lower bound of a proportion (Wilson 1927)."""
+    if not 0 <= correct <= n or n == 0:
+        raise ValueError(f"{correct} of {n} right: expected 0 <= right <= rows and at least 1 row")
     z = z_of(confidence)
     share = correct / n
     centre = share + z * z / (2 * n)
@@ -139,21 +188,29 @@ def proportion_lower(correct: int, n: int, confidence: float) -> float:
 def quantile(samples_ms: np.ndarray, share: float) -> Quantile:
     """Return an order statistic with its distribution-free 95 % interval from the binomial distribution.
 
-    Where the sample is too small for the upper limit to exist, the largest sample stands there.
+    Where the sample is too small for the upper limit to exist, the largest sample stands there; see `fewest_samples`.
     """
-    if len(samples_ms) == 0:
-        raise ValueError("a quantile of zero samples is undefined")
+    if len(samples_ms) == 0 or not np.isfinite(samples_ms).all():
+        raise ValueError(f"{len(samples_ms)} samples, expected at least 1 and finite durations only")
     ordered = np.sort(samples_ms)
     n = len(ordered)
     half_width = 1.96 * math.sqrt(n * share * (1 - share))
-    low, high = math.floor(n * share - half_width), math.ceil(n * share + half_width)
+    low, high = math.floor(n * share - half_width) - 1, math.ceil(n * share + half_width)
     pick = [float(ordered[min(max(i, 0), n - 1)]) for i in (math.ceil(n * share) - 1, low, high)]
     return Quantile(value_ms=pick[0], low_ms=min(pick[1], pick[0]), high_ms=max(pick[2], pick[0]))
+
+
+def fewest_samples(share: float) -> int:
+    """Return how many samples the upper limit of a quantile's 95 % interval needs: 368 for share 0.99.
+
+    With fewer, all of them lie below the true quantile more than one time in 40.
+    """
+    return math.ceil(math.log(0.025) / math.log(share))
 
 
 def spread(values: np.ndarray) -> float:
     """Return the relative spread of repeated values: 1.4826 x median absolute deviation / median."""
     middle = float(np.median(values))
-    if middle <= 0:
+    if not middle > 0:  # NaN too
         raise ValueError(f"the median of the repeated values is {middle}, expected more than 0")
     return 1.4826 * float(np.median(np.abs(values - middle))) / middle

@@ -17,7 +17,7 @@ from parsimony.records import Trunk
 from parsimony.trunks import FACTS
 
 _CODE = ("bases", "classifier", "export", "graphs", "training", "trunks", "vocabulary")
-_LIBRARIES = ("torch", "transformers", "onnx", "optimum-onnx", "scikit-learn")
+_LIBRARIES = ("accelerate", "onnx", "optimum-onnx", "scikit-learn", "tokenizers", "torch", "transformers")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import onnx
 
-from parsimony.classifier import Classifier, all_logits, features, load, narrow, save, widen
+from parsimony.classifier import Classifier, all_logits, features, load, narrow, padding_position, save, widen
 from parsimony.contracts import Draft, Material
 from parsimony.export import check_parity, export
 from parsimony.records import Table
 from parsimony.training import Examples, Recipe, train
-from parsimony.vocabulary import Trimmed, token_ids, trim
+from parsimony.vocabulary import CannotTrimError, Trimmed, token_ids, trim
 
 MODEL, TOKENIZER, FACTS, WEIGHTS, TEACHER = "model.onnx", "tokenizer.json", "trunk.json", "weights", "teacher.npy"
 _PARITY_TEXTS = 32
@@ -56,10 +56,10 @@ def set_head(classifier: Classifier, weight: np.ndarray, bias: np.ndarray) -> No
 def fit(classifier: Classifier, material: Material, recipe: Recipe, teacher: np.ndarray | None) -> dict[str, object]:
     """Train in place and return what happened.
 
-    Only the embedding rows of tokens seen in training are trained: the others have no gradient, so leaving
-    them out of the optimiser changes nothing but the time. They are put back afterwards.
+    Only the embedding rows of tokens seen in training are trained: the others have no gradient, so leaving them out
+    spares them the weight decay and the run much time. They are put back afterwards, as they were.
     """
-    trimmed: Trimmed = trim(classifier.tokenizer, material.train.texts)
+    trimmed = _needed(classifier, material.train.texts)
     original = classifier.encoder.get_input_embeddings().weight.data.clone()
     narrow(classifier, trimmed)
     numbers, wanted = (class_numbers(t, material.labels) for t in (material.train, material.search))
@@ -74,13 +74,28 @@ def fit(classifier: Classifier, material: Material, recipe: Recipe, teacher: np.
     return {"epochs": done.epochs, "steps": done.steps, "search_accuracy": done.search_accuracy, "bf16": done.bf16}
 
 
+def _needed(classifier: Classifier, texts: tuple[str, ...]) -> Trimmed:
+    """Return the tokenizer and the embedding rows to train with: all of them where trimming is not possible."""
+    try:
+        trimmed = trim(classifier.tokenizer, texts)
+    except CannotTrimError:
+        return _all_rows(classifier)
+    start = padding_position(classifier.encoder)
+    moved = start is not None and (start >= len(trimmed.kept) or trimmed.kept[start] != start)
+    return _all_rows(classifier) if moved else trimmed
+
+
+def _all_rows(classifier: Classifier) -> Trimmed:
+    rows = classifier.encoder.get_input_embeddings().weight.shape[0]
+    return Trimmed(tokenizer=classifier.tokenizer, kept=tuple(range(rows)))
+
+
 def write_trunk(folder: Path, classifier: Classifier, material: Material, facts: Mapping[str, object]) -> None:
-    """Write weights, the exported graph (checked against the trained model) and the facts."""
+    """Write weights, the graph exported from these weights (checked against the trained model) and the facts."""
     save(classifier, _made(folder / WEIGHTS))
-    exportable = load(folder / WEIGHTS)
-    model = export(exportable)
+    model = export(load(folder / WEIGHTS))
     sample = token_ids(classifier.tokenizer, material.search.texts[:_PARITY_TEXTS])
-    check_parity(model, exportable, sample)
+    check_parity(model, classifier, sample)
     config = classifier.encoder.config
     shape = {
         "architecture": config.model_type,

@@ -1,8 +1,8 @@
 """Take the tokens out of a tokenizer that the training texts never use.
 
-The rule: every token seen in training stays, and so does every single-character piece and every
-special token, so that a text that could be spelled before can still be spelled. On the training
-texts the trimmed tokenizer gives the same tokens as the full one; this is checked, not assumed.
+The rule: every token seen in training stays, and so does every single-character piece, every piece that
+these cannot spell and every special token, so that a text that could be spelled before can still be spelled.
+On the training texts the trimmed tokenizer gives the same tokens as the full one; this is checked, not assumed.
 """
 
 from __future__ import annotations
@@ -58,13 +58,11 @@ def trim(tokenizer: str, texts: Sequence[str]) -> Trimmed:
     Raises CannotTrimError for another kind of tokenizer, or when the trimmed one would read a text differently.
     """
     document = json.loads(tokenizer)
-    before = token_ids(tokenizer, texts)
-    seen = {token for ids in before for token in ids}
     model = document["model"]
-    try:
-        keep = _TRIMMERS[model["type"]](model, seen | _special_ids(document))
-    except KeyError:
-        raise CannotTrimError(f"its tokenizer is a {model.get('type')}, not WordPiece, Unigram or BPE") from None
+    if (kind := model.get("type")) not in _TRIMMERS:
+        raise CannotTrimError(f"its tokenizer is a {kind}, not WordPiece, Unigram or BPE")
+    before = token_ids(tokenizer, texts)
+    keep = _TRIMMERS[kind](model, {token for ids in before for token in ids} | _named_ids(document))
     new_id = {old: new for new, old in enumerate(keep)}
     _renumber(document, new_id)
     trimmed = json.dumps(document, ensure_ascii=False, separators=(",", ":"))
@@ -73,20 +71,41 @@ def trim(tokenizer: str, texts: Sequence[str]) -> Trimmed:
     return Trimmed(tokenizer=trimmed, kept=keep)
 
 
-def _special_ids(document: dict[str, Any]) -> set[int]:
-    return {token["id"] for token in document.get("added_tokens", ())}
+def _named_ids(document: dict[str, Any]) -> set[int]:
+    """Return the ids that a tokenizer names outside its model: added tokens, padding, post-processor."""
+    named = {token["id"] for token in document.get("added_tokens", ())}
+    if document.get("padding"):
+        named.add(document["padding"]["pad_id"])
+    for processor in _processors(document.get("post_processor")):
+        named |= {processor[name][1] for name in ("sep", "cls") if name in processor}
+        named |= {i for special in (processor.get("special_tokens") or {}).values() for i in special["ids"]}
+    return named
 
 
-def _is_piece_of_one(token: str, prefix: str) -> bool:
-    return len(token.removeprefix(prefix)) == 1 or (token.startswith("<0x") and token.endswith(">"))
+def _indispensable(pieces: Iterable[str], prefix: str = "", suffix: str = "") -> set[str]:
+    """Return the pieces of one character or byte, and those that pieces of one character cannot spell.
+
+    `prefix` marks pieces that continue a word, `suffix` those that end one.
+    """
+    known = set(pieces)
+    letters = {piece: _letters(piece, prefix, suffix) for piece in known}
+    is_byte = {piece for piece in known if piece.startswith("<0x") and piece.endswith(">")}
+    return is_byte | {piece for piece, forms in letters.items() if forms == [piece] or not known.issuperset(forms)}
+
+
+def _letters(piece: str, prefix: str, suffix: str) -> list[str]:
+    """Return the pieces of one character that spell a piece, in the form that their place in the word asks for."""
+    start = len(prefix) if piece.startswith(prefix) else 0
+    end = len(piece) - (len(suffix) if piece.endswith(suffix) else 0)
+    if end - start < 2:
+        return [piece]
+    return [piece[: start + 1], *(prefix + letter for letter in piece[start + 1 : end - 1]), prefix + piece[end - 1 :]]
 
 
 def _trim_wordpiece(model: dict[str, Any], needed: set[int]) -> tuple[int, ...]:
-    prefix = model.get("continuing_subword_prefix", "##")
     vocabulary: dict[str, int] = model["vocab"]
-    kept = {
-        t: i for t, i in vocabulary.items() if i in needed or _is_piece_of_one(t, prefix) or t == model["unk_token"]
-    }
+    stays = _indispensable(vocabulary, model.get("continuing_subword_prefix", "##")) | {model["unk_token"]}
+    kept = {token: i for token, i in vocabulary.items() if i in needed or token in stays}
     keep = tuple(sorted(set(kept.values()) | needed))
     order = {old: new for new, old in enumerate(keep)}
     model["vocab"] = {token: order[i] for token, i in sorted(kept.items(), key=lambda item: item[1])}
@@ -96,36 +115,38 @@ def _trim_wordpiece(model: dict[str, Any], needed: set[int]) -> tuple[int, ...]:
 def _trim_unigram(model: dict[str, Any], needed: set[int]) -> tuple[int, ...]:
     pieces: list[list[Any]] = model["vocab"]
     unknown = model.get("unk_id")
-    keep_in_model = [
-        i for i, (piece, _) in enumerate(pieces) if i in needed or i == unknown or _is_piece_of_one(piece, "▁")
-    ]
+    names = [piece for piece, _ in pieces]
+    stays = _indispensable(names) | {name for name in names if len(name.removeprefix("▁")) == 1}
+    keep_in_model = [i for i, name in enumerate(names) if i in needed or i == unknown or name in stays]
     keep = tuple(sorted(set(keep_in_model) | needed))
     model["vocab"] = [pieces[i] for i in keep_in_model]
     if unknown is not None:
         model["unk_id"] = keep_in_model.index(unknown)
-    if keep[: len(keep_in_model)] != tuple(keep_in_model):
-        raise CannotTrimError("its added tokens lie between the pieces of its Unigram model")
     return keep
 
 
 def _trim_bpe(model: dict[str, Any], needed: set[int]) -> tuple[int, ...]:
+    """Keep, with each token, all the parts that any merge makes it from: then training texts merge as before."""
     vocabulary: dict[str, int] = model["vocab"]
+    prefix, suffix = model.get("continuing_subword_prefix") or "", model.get("end_of_word_suffix") or ""
     merges = [tuple(merge.split(" ", 1)) if isinstance(merge, str) else tuple(merge) for merge in model["merges"]]
-    made_from: dict[str, tuple[str, ...]] = {}
-    for merge in merges:
-        made_from.setdefault("".join(merge), merge)
-    wanted = [t for t, i in vocabulary.items() if i in needed or _is_piece_of_one(t, "") or t == model.get("unk_token")]
+    made = {merge: merge[0] + merge[1].removeprefix(prefix) for merge in merges}
+    parts: dict[str, set[str]] = {}
+    for merge, token in made.items():
+        parts.setdefault(token, set()).update(merge)
+    stays = _indispensable(vocabulary, prefix, suffix) | {model.get("unk_token")}
+    wanted = [token for token, i in vocabulary.items() if i in needed or token in stays]
     kept: set[str] = set()
     while wanted:
         token = wanted.pop()
         if token in kept or token not in vocabulary:
             continue
         kept.add(token)
-        wanted.extend(made_from.get(token, ()))
+        wanted.extend(parts.get(token, ()))
     keep = tuple(sorted({vocabulary[token] for token in kept} | needed))
     order = {old: new for new, old in enumerate(keep)}
     model["vocab"] = {t: order[i] for t, i in sorted(vocabulary.items(), key=lambda item: item[1]) if t in kept}
-    model["merges"] = [list(merge) for merge in merges if {*merge, "".join(merge)} <= kept]
+    model["merges"] = [list(merge) for merge in merges if {*merge, made[merge]} <= kept]
     return keep
 
 

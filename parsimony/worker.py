@@ -27,10 +27,14 @@ def serve(orders: TextIO, answers: TextIO) -> None:
             loaded = bundle.load(Path(order["bundle"]), threads=order["threads"])
             texts = json.loads(Path(order["texts"]).read_text(encoding="utf-8"))
             answer: dict[str, Any] = {"loaded": True}
-        elif order["do"] == "predict" and loaded is not None:
-            answer = _predict(loaded, texts[order["start"] : order["stop"]])
-        else:
+        elif order["do"] == "memory":
             answer = {"peak_rss_bytes": peak_rss_bytes()}
+        elif order["do"] != "predict":
+            raise ValueError(f"found the order {order['do']!r}, expected load, predict or memory")
+        elif loaded is None:
+            raise ValueError("found the order 'predict' before 'load'")
+        else:
+            answer = _predict(loaded, texts[order["start"] : order["stop"]])
         answers.write(json.dumps(answer) + "\n")
         answers.flush()
 

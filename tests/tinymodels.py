@@ -8,16 +8,25 @@ special tokens behind the pieces and a table with more rows than tokens.
 from __future__ import annotations
 
 import csv
+import functools
 import random
+import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
-from parsimony.records import Table
+from parsimony.contracts import Material, TrainingSettings
+from parsimony.records import Table, Trunk
+from parsimony.trunk_store import Grown, grow
 
 Architecture = Literal["bert", "distilbert", "roberta", "modernbert"]
 ARCHITECTURES: tuple[Architecture, ...] = ("bert", "distilbert", "roberta", "modernbert")
+Name = Literal["frozen", "reference", "student", "linear"]
 LABELS = ("card", "meal", "travel", "weather")
 HEADS, POSITIONS = 4, 96
+DATA = "digest of the tables"
+SETTINGS = TrainingSettings(epochs=2, student_epochs=2, learning_rate=1e-3, student_learning_rate=1e-3, batch_size=16)
+_SESSION = tempfile.TemporaryDirectory(prefix="tinymodels-")
 _EACH = 60
 _HINTS = {
     "card": ("card", "bank", "payment", "money", "transfer", "account", "refund", "balance"),
@@ -25,7 +34,15 @@ _HINTS = {
     "travel": ("train", "ticket", "airport", "hotel", "luggage", "flight", "passport", "station"),
     "weather": ("rain", "storm", "sunny", "cloud", "snow", "forecast", "wind", "umbrella"),
 }
-_OPENINGS = ("please tell me", "i want to know", "can you say", "what happens with", "my friend asks", "today", "why is")
+_OPENINGS = (
+    "please tell me",
+    "i want to know",
+    "can you say",
+    "what happens with",
+    "my friend asks",
+    "today",
+    "why is",
+)
 _MIDDLES = ("about the", "near my", "with this", "for our", "and the", "without any")
 _ENDINGS = ("again", "this week", "before noon", "right now", "at home", "for two people", "if possible", "tomorrow")
 # Words that only the tokenizer has seen, so that trimming finds something to take out.
@@ -43,7 +60,9 @@ def tables(seed: int = 0) -> tuple[Table, Table, Table]:
     chance.shuffle(rows)
     rows.sort(key=lambda row: LABELS.index(row[1]))
     parts = {"train": range(36), "search": range(36, 48), "sealed": range(48, 60)}
-    train, search, sealed = (_table(name, [rows[c * _EACH + i] for i in part for c in range(4)]) for name, part in parts.items())
+    train, search, sealed = (
+        _table(name, [rows[c * _EACH + i] for i in part for c in range(4)]) for name, part in parts.items()
+    )
     return train, search, sealed
 
 
@@ -77,14 +96,66 @@ def write_tiny_base(folder: Path, *, architecture: Architecture = "bert", layers
     import torch
     import transformers
 
+    torch.set_num_threads(1)
     tokenizer = _wordpiece() if architecture in {"bert", "distilbert"} else _byte_pairs(architecture)
     known: dict[str, int] = tokenizer.get_vocab(with_added_tokens=True)
     with torch.random.fork_rng():
         torch.manual_seed(7)
-        _encoder(architecture, known, layers, hidden).save_pretrained(folder, safe_serialization=True)
+        encoder = _encoder(architecture, known, layers, hidden)
+        for parameter in encoder.parameters():  # no zero biases and no equal norms, behind which mistakes would hide
+            parameter.data += 0.05 * torch.randn_like(parameter)
+        encoder.save_pretrained(folder, safe_serialization=True)
     transformers.utils.logging.set_verbosity_error()
     tokenizer.save(str(folder / "tokenizer.json"))
     return folder
+
+
+def material(base: Path, trunk: Trunk, start: Path | None = None) -> Material:
+    """Return what a trunk is trained on: the tables above and settings that suit a tiny model."""
+    train, search, _ = tables()
+    return Material(
+        trunk=trunk,
+        base=base,
+        start=start,
+        train=train,
+        search=search,
+        labels=LABELS,
+        max_tokens=64,
+        seed=0,
+        settings=SETTINGS,
+    )
+
+
+@functools.cache
+def base_of(architecture: Architecture) -> Path:
+    """Return the tiny base of this architecture, made once a session."""
+    return write_tiny_base(Path(_SESSION.name) / architecture, architecture=architecture)
+
+
+@functools.cache
+def grown(architecture: Architecture, name: Name) -> Grown:
+    """Return a trained trunk of this architecture, grown once a session with what it starts from."""
+    trunk = trunk_of(architecture, name)
+    before: dict[Name, Name] = {"reference": "frozen", "student": "reference"}
+    start = Path(grown(architecture, before[name]).folder) if name in before else None
+    return grow(material(base_of(architecture), trunk, start), DATA, Path(_SESSION.name) / "trunks")
+
+
+def trunk_of(architecture: Architecture, name: Name) -> Trunk:
+    """Return the trunk of this name; it is known by the architecture, wherever its base lies."""
+    base = f"package:tiny_{architecture}"
+    trunks = {
+        "frozen": Trunk(family="encoder", base=base, shape=("frozen",)),
+        "reference": Trunk(family="encoder", base=base),
+        "student": Trunk(family="student", base=base, shape=("layers-2",)),
+        "linear": Trunk(family="linear", base=base),
+    }
+    return trunks[name]
+
+
+def relabelled(table: Table, labels: tuple[str, ...]) -> Table:
+    """Return the table with other labels, dealt out in turn."""
+    return replace(table, labels=tuple(labels[i % len(labels)] for i in range(len(table))))
 
 
 def _encoder(architecture: Architecture, known: dict[str, int], layers: int, hidden: int) -> Any:
@@ -93,7 +164,12 @@ def _encoder(architecture: Architecture, known: dict[str, int], layers: int, hid
     if architecture == "distilbert":
         sizes = {"dim": hidden, "n_layers": layers, "n_heads": HEADS, "hidden_dim": 2 * hidden}
         return t.DistilBertModel(t.DistilBertConfig(vocab_size=len(known), max_position_embeddings=POSITIONS, **sizes))
-    sizes = {"hidden_size": hidden, "num_hidden_layers": layers, "num_attention_heads": HEADS, "intermediate_size": 2 * hidden}
+    sizes = {
+        "hidden_size": hidden,
+        "num_hidden_layers": layers,
+        "num_attention_heads": HEADS,
+        "intermediate_size": 2 * hidden,
+    }
     if architecture == "bert":
         return t.BertModel(t.BertConfig(vocab_size=len(known), max_position_embeddings=POSITIONS, **sizes))
     if architecture == "roberta":
@@ -101,32 +177,52 @@ def _encoder(architecture: Architecture, known: dict[str, int], layers: int, hid
         return t.RobertaModel(
             t.RobertaConfig(vocab_size=len(known), max_position_embeddings=POSITIONS + 2, **special, **sizes)
         )
-    names = {"pad_token_id": "[PAD]", "cls_token_id": "[CLS]", "sep_token_id": "[SEP]", "bos_token_id": "[CLS]", "eos_token_id": "[SEP]"}
+    names = {
+        "pad_token_id": "[PAD]",
+        "cls_token_id": "[CLS]",
+        "sep_token_id": "[SEP]",
+        "bos_token_id": "[CLS]",
+        "eos_token_id": "[SEP]",
+    }
     special = {name: known[token] for name, token in names.items()}
     rows = -(-len(known) // 64) * 64
     config = t.ModernBertConfig(
-        vocab_size=rows, max_position_embeddings=POSITIONS, local_attention=8, global_attn_every_n_layers=2, **special, **sizes
+        vocab_size=rows,
+        max_position_embeddings=POSITIONS,
+        local_attention=8,
+        global_attn_every_n_layers=2,
+        **special,
+        **sizes,
     )
     config.reference_compile = False
     return t.ModernBertModel(config)
 
 
 def _corpus() -> list[str]:
-    return [*(text for table in tables(seed=99) for text in table.texts[:32]), *(f"the {words} of {words}" for words in _ELSEWHERE)]
+    return [
+        *(text for table in tables(seed=99) for text in table.texts[:32]),
+        *(f"the {words} of {words}" for words in _ELSEWHERE * 9),
+    ]
 
 
 def _wordpiece() -> Any:
-    """Train BERT's kind of tokenizer: about 300 pieces, special tokens first."""
-    from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+    """Return BERT's kind of tokenizer, special tokens first; every second word is cut in two pieces.
 
-    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+    Its vocabulary is written down rather than trained: training it gives other numbers each time.
+    """
+    from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
+
+    words = sorted({word for text in _corpus() for word in text.split()})
+    pieces = {piece for word in words[1::2] for piece in (word[: len(word) // 2], f"##{word[len(word) // 2 :]}")}
+    letters = [prefix + letter for prefix in ("", "##") for letter in "abcdefghijklmnopqrstuvwxyz0123456789!?.,'"]
+    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    tokens = dict.fromkeys([*special, *letters, *sorted({*words[::2], *pieces})])
+    vocabulary = {token: number for number, token in enumerate(tokens)}
+    tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
     tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     tokenizer.decoder = decoders.WordPiece()
-    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-    letters = [*"abcdefghijklmnopqrstuvwxyz0123456789!?.,'"]
-    trainer = trainers.WordPieceTrainer(vocab_size=300, special_tokens=special, initial_alphabet=letters, show_progress=False)
-    tokenizer.train_from_iterator(_corpus(), trainer)
+    tokenizer.add_special_tokens(special)
     tokenizer.post_processor = processors.BertProcessing(("[SEP]", 3), ("[CLS]", 2))
     return tokenizer
 
@@ -140,7 +236,7 @@ def _byte_pairs(architecture: Architecture) -> Any:
     tokenizer.decoder = decoders.ByteLevel()
     first = ["<s>", "<pad>", "</s>", "<unk>"] if architecture == "roberta" else []
     trainer = trainers.BpeTrainer(
-        vocab_size=360, special_tokens=first, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False
+        vocab_size=440, special_tokens=first, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False
     )
     tokenizer.train_from_iterator(_corpus(), trainer)
     if architecture == "roberta":

@@ -13,7 +13,7 @@ from parsimony import graphs
 from parsimony.contracts import DoesNotApplyError, Draft, Technique
 
 # What the optimiser's BERT patterns recognise; other architectures are refused rather than half fused.
-_LIKE_BERT = {"bert", "distilbert", "roberta", "xlm-roberta", "camembert", "electra", "mpnet"}
+_LIKE_BERT = frozenset({"bert", "distilbert", "roberta", "xlm-roberta", "camembert", "electra"})
 _ATTENTION = {"Attention", "MultiHeadAttention"}
 _MICROSOFT = "com.microsoft"
 
@@ -52,4 +52,4 @@ def _optimise(draft: Draft) -> onnx.ModelProto:
     return model
 
 
-TECHNIQUE = Technique(name="fusion", apply=apply, quantises=False)
+TECHNIQUE = Technique(name="fusion", apply=apply, quantises=False, architectures=_LIKE_BERT)

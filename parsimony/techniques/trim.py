@@ -23,6 +23,9 @@ def apply(draft: Draft) -> Draft:
         trimmed = trim(draft.tokenizer, draft.texts)
     except CannotTrimError as error:
         raise DoesNotApplyError(str(error)) from error
+    for token in graphs.compared_with(graph, "input_ids"):
+        if token >= len(trimmed.kept) or trimmed.kept[token] != token:
+            raise DoesNotApplyError(f"the graph looks for token {token}, which would get another number")
     rows = np.array(trimmed.kept)
     for name in tables:
         graphs.replace_constant(graph, name, numpy_helper.to_array(graphs.initializers(graph)[name])[rows])

@@ -1,0 +1,282 @@
+"""Each family's trunk answers as its method says it should, measured against an independent computation."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from tinymodels import (
+    ARCHITECTURES,
+    LABELS,
+    Architecture,
+    Name,
+    base_of,
+    grown,
+    material,
+    relabelled,
+    tables,
+    trunk_of,
+)
+
+from parsimony import graphs
+from parsimony.classifier import load, load_base, pad
+from parsimony.families import FAMILIES, encoder, linear, student
+from parsimony.trunks import FACTS, MODEL, TEACHER, TOKENIZER, WEIGHTS, class_numbers, frozen_head
+from parsimony.vocabulary import token_ids
+
+every_architecture = pytest.mark.parametrize("architecture", ARCHITECTURES)
+TRAIN, SEARCH, _ = tables()
+
+
+def facts_of(folder: Path) -> dict[str, object]:
+    facts: dict[str, object] = json.loads((folder / FACTS).read_text(encoding="utf-8"))
+    return facts
+
+
+def model_of(folder: Path) -> onnx.ModelProto:
+    return onnx.load_model_from_string((folder / MODEL).read_bytes())
+
+
+def rows_of(folder: Path, texts: tuple[str, ...]) -> list[list[int]]:
+    return token_ids((folder / TOKENIZER).read_text(encoding="utf-8"), texts)
+
+
+def logits_of(folder: Path, texts: tuple[str, ...]) -> np.ndarray:
+    return graphs.run(model_of(folder), rows_of(folder, texts))
+
+
+def accuracy_of(folder: Path) -> float:
+    return float((logits_of(folder, SEARCH.texts).argmax(1) == class_numbers(SEARCH, LABELS)).mean())
+
+
+def trunk(architecture: Architecture, name: Name) -> Path:
+    return Path(grown(architecture, name).folder)
+
+
+def test_the_registry_knows_every_family_by_its_name() -> None:
+    assert {name: family.name for name, family in FAMILIES.items()} == {n: n for n in ("linear", "encoder", "student")}
+
+
+@every_architecture
+@pytest.mark.parametrize("name", ["frozen", "reference", "student", "linear"])
+def test_the_search_accuracy_of_a_trunk_is_that_of_its_graph(architecture: Architecture, name: Name) -> None:
+    folder = trunk(architecture, name)
+    # Training looks at the search split in bf16 and in batches; that may turn one of the 48 answers.
+    assert facts_of(folder)["search_accuracy"] == pytest.approx(accuracy_of(folder), abs=1.1 / 48)
+    assert accuracy_of(folder) > 0.5
+
+
+# --- linear ---------------------------------------------------------------------------------------
+
+
+def _scikit(folder: Path, texts: tuple[str, ...], labels: tuple[str, ...], table: tuple[str, ...]) -> np.ndarray:
+    """Return the decision function of scikit-learn's own TF-IDF and SVM on the same tokens, without special tokens."""
+    from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.svm import LinearSVC
+
+    document = json.loads((folder / TOKENIZER).read_text(encoding="utf-8"))
+    special = {token["id"] for token in document["added_tokens"] if token["special"]}
+
+    def pieces(text: str) -> list[str]:
+        return [str(token) for token in rows_of(folder, (text,))[0] if token not in special]
+
+    vectors = TfidfVectorizer(analyzer=pieces, binary=True)
+    penalty = facts_of(folder)["penalty"]
+    svm = LinearSVC(C=penalty, random_state=0).fit(vectors.fit_transform(TRAIN.texts), labels)
+    assert tuple(svm.classes_) == table
+    decision: np.ndarray = svm.decision_function(vectors.transform(texts))
+    return decision
+
+
+@every_architecture
+def test_the_linear_graph_is_the_decision_function_of_scikit_learn(architecture: Architecture) -> None:
+    folder = trunk(architecture, "linear")
+    texts = (*SEARCH.texts, "rain rain rain and more rain rain", "quarterly parliament", "rain")
+    expected = _scikit(folder, texts, TRAIN.labels, LABELS)
+    np.testing.assert_allclose(logits_of(folder, texts), expected, atol=1e-3)
+
+
+def test_a_token_counts_once_however_often_it_occurs() -> None:
+    once, often = logits_of(trunk("bert", "linear"), ("rain ticket", "rain rain ticket rain ticket"))
+    np.testing.assert_allclose(often, once, atol=1e-6)
+
+
+def test_a_text_without_a_known_token_gets_the_bias() -> None:
+    folder = trunk("bert", "linear")
+    bias = onnx.numpy_helper.to_array(graphs.initializers(model_of(folder))["bias"])
+    np.testing.assert_array_equal(logits_of(folder, ("", "   ", "§§§")), [bias] * 3)
+    np.testing.assert_array_equal(graphs.run(model_of(folder), [[]]), [bias])
+
+
+def test_padding_changes_nothing_in_the_linear_graph() -> None:
+    import onnxruntime
+
+    folder = trunk("bert", "linear")
+    rows = rows_of(folder, SEARCH.texts)
+    session = onnxruntime.InferenceSession((folder / MODEL).read_bytes())
+    [found] = session.run(["logits"], {"input_ids": pad(rows)[0].numpy()})
+    np.testing.assert_allclose(found, logits_of(folder, SEARCH.texts), atol=1e-6)
+
+
+def test_two_classes_have_opposite_logits(tmp_path: Path) -> None:
+    labels = ("no", "yes")
+    given = material(base_of("bert"), trunk_of("bert", "linear"))
+    parts = {"train": relabelled(TRAIN, labels), "search": relabelled(SEARCH, labels)}
+    linear.train(replace(given, labels=labels, **parts), tmp_path)
+    expected = _scikit(tmp_path, SEARCH.texts, parts["train"].labels, labels)
+    np.testing.assert_allclose(logits_of(tmp_path, SEARCH.texts), np.stack((-expected, expected), 1), atol=1e-3)
+
+
+def test_the_linear_family_needs_no_weights_of_the_base(tmp_path: Path) -> None:
+    shutil.copy(base_of("bert") / TOKENIZER, tmp_path / TOKENIZER)
+    (tmp_path / "trunk").mkdir()
+    linear.train(material(tmp_path, trunk_of("bert", "linear")), tmp_path / "trunk")
+    expected = logits_of(trunk("bert", "linear"), SEARCH.texts)
+    np.testing.assert_array_equal(logits_of(tmp_path / "trunk", SEARCH.texts), expected)
+
+
+# --- encoder --------------------------------------------------------------------------------------
+
+
+@every_architecture
+def test_a_probed_base_keeps_its_weights(architecture: Architecture) -> None:
+    probed = load(trunk(architecture, "frozen") / WEIGHTS).encoder.state_dict()
+    base = load_base(base_of(architecture), classes=2, max_tokens=64).encoder.state_dict()
+    assert probed.keys() == base.keys()
+    assert all(torch.equal(probed[name], base[name]) for name in base)
+
+
+def test_the_head_of_a_probe_is_the_logistic_regression_of_its_features() -> None:
+    from sklearn.linear_model import LogisticRegression
+
+    from parsimony.classifier import features
+
+    probed = load(trunk("bert", "frozen") / WEIGHTS)
+    seen, unseen = (features(probed, token_ids(probed.tokenizer, t.texts)) for t in (TRAIN, SEARCH))
+    model = LogisticRegression(max_iter=200).fit(seen / seen.std(), TRAIN.labels)
+    expected = model.decision_function(unseen / seen.std())
+    np.testing.assert_allclose(logits_of(trunk("bert", "frozen"), SEARCH.texts), expected, atol=2e-2)
+
+
+def test_a_head_for_two_classes_gives_both_their_probability() -> None:
+    from sklearn.linear_model import LogisticRegression
+
+    from parsimony.classifier import all_logits, features
+
+    labels = ("no", "yes")
+    given = material(base_of("bert"), trunk_of("bert", "frozen"))
+    parts = {"train": relabelled(TRAIN, labels), "search": relabelled(SEARCH, labels)}
+    classifier = load_base(base_of("bert"), classes=2, max_tokens=64)
+    found = frozen_head(classifier, replace(given, labels=labels, **parts))
+    rows = [token_ids(classifier.tokenizer, t.texts) for t in (TRAIN, SEARCH)]
+    seen, unseen = (features(classifier, r) for r in rows)
+    model = LogisticRegression(max_iter=200).fit(seen / seen.std(), parts["train"].labels)
+    odds = np.exp(all_logits(classifier, rows[1]))
+    expected = model.predict_proba(unseen / seen.std())
+    np.testing.assert_allclose(odds / odds.sum(1, keepdims=True), expected, atol=5e-3)
+    assert found == model.score(unseen / seen.std(), parts["search"].labels)
+
+
+@every_architecture
+def test_fine_tuning_is_no_worse_than_the_base_as_it_is(architecture: Architecture) -> None:
+    assert accuracy_of(trunk(architecture, "reference")) >= accuracy_of(trunk(architecture, "frozen")) - 1.1 / 48
+
+
+@every_architecture
+def test_rows_of_tokens_that_training_never_saw_stay_as_they_were(architecture: Architecture) -> None:
+    from parsimony.vocabulary import trim
+
+    tuned = load(trunk(architecture, "reference") / WEIGHTS)
+    before = load_base(base_of(architecture), classes=2, max_tokens=64).encoder.get_input_embeddings().weight
+    after = tuned.encoder.get_input_embeddings().weight
+    kept = set(trim(tuned.tokenizer, TRAIN.texts).kept)
+    others = [row for row in range(len(before)) if row not in kept]
+    assert others
+    assert torch.equal(after[others], before[others])
+    assert not torch.equal(after, before)
+
+
+@every_architecture
+def test_the_teacher_is_what_the_reference_answers_to_the_training_texts(architecture: Architecture) -> None:
+    folder = trunk(architecture, "reference")
+    np.testing.assert_allclose(np.load(folder / TEACHER), logits_of(folder, TRAIN.texts), atol=1e-3)
+
+
+def test_fine_tuning_starts_from_a_probe(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="fine-tuning starts from the probed base, found none"):
+        encoder.train(material(base_of("bert"), trunk_of("bert", "reference")), tmp_path)
+
+
+def test_a_base_whose_tokenizer_cannot_be_trimmed_is_fine_tuned_with_all_its_rows(tmp_path: Path) -> None:
+    base = Path(shutil.copytree(base_of("bert"), tmp_path / "base"))
+    document = json.loads((base / TOKENIZER).read_text(encoding="utf-8"))
+    vocabulary = document["model"]["vocab"]
+    document["model"] = {"type": "WordLevel", "vocab": vocabulary, "unk_token": "[UNK]"}
+    (base / TOKENIZER).write_text(json.dumps(document), encoding="utf-8")
+    for name in ("probe", "tuned"):
+        (tmp_path / name).mkdir()
+    encoder.train(material(base, trunk_of("bert", "frozen")), tmp_path / "probe")
+    encoder.train(material(base, trunk_of("bert", "reference"), tmp_path / "probe"), tmp_path / "tuned")
+    table = load(tmp_path / "tuned" / WEIGHTS).encoder.get_input_embeddings().weight
+    assert len(table) == len(vocabulary)
+    assert accuracy_of(tmp_path / "tuned") > 0.5
+
+
+def test_a_padding_token_that_would_move_keeps_all_rows() -> None:
+    from transformers import RobertaConfig, RobertaModel
+
+    from parsimony.trunks import _needed
+
+    classifier = load_base(base_of("roberta"), classes=2, max_tokens=64)
+    assert len(_needed(classifier, TRAIN.texts).kept) < classifier.encoder.config.vocab_size
+    rows = classifier.encoder.config.vocab_size
+    shape = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 32}
+    padded_last = RobertaConfig(vocab_size=rows, pad_token_id=rows - 1, max_position_embeddings=rows + 64, **shape)
+    moved = replace(classifier, encoder=RobertaModel(padded_last))
+    assert _needed(moved, TRAIN.texts).kept == tuple(range(rows))
+
+
+# --- student --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("keep", "of", "expected"),
+    [(1, 6, (0,)), (2, 6, (0, 5)), (3, 6, (0, 2, 5)), (4, 12, (0, 4, 7, 11)), (6, 6, (0, 1, 2, 3, 4, 5)), (1, 1, (0,))],
+)
+def test_layers_are_taken_from_first_to_last_at_even_distances(keep: int, of: int, expected: tuple[int, ...]) -> None:
+    assert student.spread(keep, of) == expected
+
+
+@pytest.mark.parametrize("of", range(1, 25))
+def test_no_layer_is_taken_twice(of: int) -> None:
+    for keep in range(1, of + 1):
+        chosen = student.spread(keep, of)
+        assert len(set(chosen)) == keep
+        assert list(chosen) == sorted(chosen)
+        assert 0 <= min(chosen) <= max(chosen) < of
+
+
+@pytest.mark.parametrize("keep", [0, 7])
+def test_more_layers_than_there_are_and_none_are_refused(keep: int) -> None:
+    with pytest.raises(ValueError, match=f"cannot keep {keep} of 6 layers"):
+        student.spread(keep, 6)
+
+
+@every_architecture
+def test_a_student_has_the_layers_that_its_name_says(architecture: Architecture) -> None:
+    folder = trunk(architecture, "student")
+    facts = facts_of(folder)
+    assert (facts["layers"], facts["from_layers"], facts["trained"]) == (2, [0, 2], "distilled")
+    assert load(folder / WEIGHTS).encoder.config.num_hidden_layers == 2
+    assert (folder / MODEL).stat().st_size < (trunk(architecture, "reference") / MODEL).stat().st_size
+
+
+def test_a_student_starts_from_the_reference(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="a student starts from the reference, found none"):
+        student.train(material(base_of("bert"), trunk_of("bert", "student")), tmp_path)

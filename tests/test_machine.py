@@ -1,0 +1,93 @@
+"""What this machine is: read from the system itself, and the same in every process of it."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import sys
+from importlib.metadata import version
+from pathlib import Path
+
+import psutil
+import pytest
+
+from parsimony import machine
+
+
+def group(folder: Path, **files: str) -> Path:
+    """Write a control group's files; `cpu__` stands for the folder of version 1."""
+    for name, text in files.items():
+        path = folder.joinpath(*name.split("__"))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.with_name(path.name.replace("_", ".", 1)).write_text(text, encoding="utf-8")
+    return folder
+
+
+# --- cores and quota ------------------------------------------------------------------------------
+
+
+def test_cores_are_those_that_this_process_may_use() -> None:
+    code = (
+        "import os; from parsimony import machine; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))});"
+        "print(machine.cores(), machine.usable_threads(), machine.environment(1).cores)"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.split() == ["1", "1", "1"]
+    assert machine.cores() == len(os.sched_getaffinity(0))
+
+
+@pytest.mark.parametrize(("text", "cores"), [("max 100000\n", None), ("150000 100000\n", 1.5), ("50000 100000\n", 0.5)])
+def test_the_quota_is_read_from_control_groups_of_version_2(tmp_path: Path, text: str, cores: float | None) -> None:
+    assert machine.quota_cores(group(tmp_path, cpu_max=text)) == cores
+
+
+@pytest.mark.parametrize(("text", "cores"), [("-1\n", None), ("150000\n", 1.5)])
+def test_the_quota_is_read_from_control_groups_of_version_1(tmp_path: Path, text: str, cores: float | None) -> None:
+    found = group(tmp_path, cpu__cpu_cfs_quota_us=text, cpu__cpu_cfs_period_us="100000\n")
+    assert machine.quota_cores(found) == cores
+
+
+def test_without_control_groups_there_is_no_quota_and_nothing_was_held_back(tmp_path: Path) -> None:
+    assert machine.quota_cores(tmp_path) is None
+    assert machine.throttled_count(tmp_path) == 0
+
+
+def test_how_often_a_group_was_held_back_is_read_from_both_versions(tmp_path: Path) -> None:
+    lines = "usage_usec 5\nnr_periods 10\nnr_throttled 7\nthrottled_usec 3\n"
+    assert machine.throttled_count(group(tmp_path / "two", cpu_stat=lines)) == 7
+    assert machine.throttled_count(group(tmp_path / "one", cpu__cpu_stat=lines)) == 7
+    assert machine.throttled_count(group(tmp_path / "root", cpu_stat="usage_usec 5\n")) == 0
+
+
+def test_at_least_one_thread_and_no_more_than_the_cores_can_run() -> None:
+    assert 1 <= machine.usable_threads() <= machine.cores()
+
+
+# --- the environment of a measurement -------------------------------------------------------------
+
+
+def test_memory_is_that_of_the_machine() -> None:
+    assert machine.memory_bytes() == pytest.approx(psutil.virtual_memory().total, rel=0.01)
+
+
+def test_the_instruction_sets_are_among_the_processors_flags() -> None:
+    flags = Path("/proc/cpuinfo").read_text(encoding="utf-8").split()
+    assert machine.isa() == tuple(name for name in machine.isa() if name in flags)
+    assert machine.has_fast_bf16() == any(name in flags for name in ("avx512_bf16", "amx_bf16", "bf16"))
+
+
+def test_an_environment_says_where_and_with_what_was_measured() -> None:
+    found = machine.environment(3)
+    assert found.threads == 3
+    assert found.cpu
+    assert (found.isa, found.cores, found.quota_cores) == (machine.isa(), machine.cores(), machine.quota_cores())
+    assert (found.memory_bytes, found.python) == (machine.memory_bytes(), platform.python_version())
+    assert found.versions == tuple((name, version(name)) for name in ("onnxruntime", "tokenizers", "numpy"))
+
+
+def test_two_processes_of_one_machine_have_the_same_environment_but_for_the_load() -> None:
+    code = "from parsimony import machine; e = machine.environment(1); print(e.cpu, e.isa, e.memory_bytes, e.versions)"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    here = machine.environment(1)
+    assert found.stdout.rstrip("\n") == f"{here.cpu} {here.isa} {here.memory_bytes} {here.versions}"

@@ -1,0 +1,207 @@
+"""The instrument, tested on workloads whose answers, speed and size are known beforehand."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from bundles import LABELS, WORDS, write_tiny_bundle
+from onnx import helper, numpy_helper
+
+from parsimony import worker
+from parsimony.bundle import load, predict, write_bundle
+from parsimony.errors import InfrastructureError
+from parsimony.measure import BLOCK, NOISE_LIMIT, ROUNDS, Seen, judge, measure, mixed, noise_of
+from parsimony.records import BuiltBundle, TargetSettings
+
+HERE = TargetSettings(name="here", threads=1, p99_ms=None, peak_rss_bytes=None, size_bytes=None)
+TEXTS = tuple(f"{first} and {second}" for first in WORDS for second in ("hello", "sun", "money", "nothing"))
+MIB = 1 << 20
+
+
+def write_changed_bundle(folder: Path, change: Callable[[onnx.GraphProto], None]) -> BuiltBundle:
+    """Write the tiny bundle with another graph."""
+    made = write_tiny_bundle(folder / "tiny")
+    model = onnx.load_model_from_string((folder / "tiny" / "model.onnx").read_bytes())
+    change(model.graph)
+    tokenizer = (folder / "tiny" / "tokenizer.json").read_text(encoding="utf-8")
+    assert made.size_bytes
+    return write_bundle(
+        folder / "changed", model=model.SerializeToString(), tokenizer=tokenizer, labels=LABELS, lineage={}
+    )
+
+
+def slowed(graph: onnx.GraphProto) -> None:
+    """Multiply by an identity matrix of 500 columns 40 times before the answer comes out: the same answer, later."""
+    size, turns = 500, 40
+    wide = np.zeros((len(LABELS), size), dtype=np.float32)
+    wide[:, : len(LABELS)] = np.eye(len(LABELS))
+    constants = {"wide": wide, "narrow": wide.T.copy(), "one": np.eye(size, dtype=np.float32)}
+    graph.initializer.extend(numpy_helper.from_array(value, name) for name, value in constants.items())
+    last = next(node for node in graph.node if node.output[0] == "logits")
+    last.output[0] = "soon"
+    steps = [("soon", "wide"), *[(f"step{i}", "one") for i in range(turns)], (f"step{turns}", "narrow")]
+    names = [*(f"step{i}" for i in range(turns + 1)), "logits"]
+    for (left, right), out in zip(steps, names, strict=True):
+        graph.node.append(helper.make_node("MatMul", [left, right], [out]))
+
+
+def failing(graph: onnx.GraphProto) -> None:
+    """Look a row up that is not there when the text has more than three words."""
+    last = next(node for node in graph.node if node.output[0] == "logits")
+    last.output[0] = "soon"
+    graph.initializer.append(numpy_helper.from_array(np.zeros((4, 1), dtype=np.float32), "short"))
+    graph.initializer.append(numpy_helper.from_array(np.array([0, 1], dtype=np.int64), "both"))
+    graph.node.extend(
+        [
+            helper.make_node("Shape", ["input_ids"], ["tokens"], start=1),
+            helper.make_node("Gather", ["short", "tokens"], ["zero"]),
+            helper.make_node("Add", ["soon", "zero"], ["logits"]),
+        ]
+    )
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> BuiltBundle:
+    return write_tiny_bundle(tmp_path_factory.mktemp("bundles") / "tiny")
+
+
+@pytest.fixture(scope="module")
+def seen(tiny: BuiltBundle) -> Seen:
+    return judge(Path(tiny.folder), TEXTS * 10, HERE)
+
+
+def test_the_answers_are_those_of_the_bundle(tiny: BuiltBundle, seen: Seen) -> None:
+    expected = predict(load(Path(tiny.folder)), TEXTS)
+    assert [LABELS[number] for number in seen.classes] == expected * 10
+    assert set(expected) == set(LABELS)
+
+
+def test_every_text_is_one_sample_and_the_record_says_where_it_was_taken(seen: Seen) -> None:
+    found = seen.measurement
+    assert (found.target, found.samples) == ("here", len(TEXTS) * 10)
+    assert found.environment.threads == 1
+    assert dict(found.environment.versions).keys() >= {"onnxruntime", "tokenizers", "numpy"}
+    assert 0 < found.p50.low_ms <= found.p50.value_ms <= found.p90.value_ms <= found.p99.value_ms <= found.p99.high_ms
+    assert 1e3 / found.throughput_per_s == pytest.approx(found.p50.value_ms, rel=5)
+    assert 0.01 < found.startup_s < 60
+
+
+def test_a_graph_that_works_longer_is_measured_to_take_longer(tiny: BuiltBundle, tmp_path: Path) -> None:
+    slow = write_changed_bundle(tmp_path, slowed)
+    found = measure({"slow": Path(slow.folder), "fast": Path(tiny.folder)}, TEXTS, HERE)
+    assert list(found) == ["slow", "fast"]
+    assert found["slow"].p50.low_ms > 2 * found["fast"].p50.high_ms
+    assert found["slow"].throughput_per_s < found["fast"].throughput_per_s
+    for measurement in found.values():
+        assert measurement.samples in {ROUNDS * BLOCK * tries for tries in (1, 2, 3)}
+    again = judge(Path(slow.folder), TEXTS, HERE)
+    assert [LABELS[n] for n in again.classes] == predict(load(Path(tiny.folder)), TEXTS)
+
+
+def test_peak_memory_grows_with_the_bundle(seen: Seen, tmp_path: Path) -> None:
+    heavy = write_tiny_bundle(tmp_path / "heavy", padding_floats=8 * MIB)
+    assert heavy.size_bytes > 32 * MIB
+    found = judge(Path(heavy.folder), TEXTS, HERE).measurement
+    assert found.peak_rss_bytes - seen.measurement.peak_rss_bytes > 32 * MIB
+
+
+def test_the_memory_of_the_measuring_side_is_not_counted(tiny: BuiltBundle) -> None:
+    ballast = np.ones(24 * MIB)
+    found = judge(Path(tiny.folder), TEXTS, HERE).measurement.peak_rss_bytes
+    assert found < ballast.nbytes
+
+
+def test_a_bundle_that_cannot_be_loaded_ends_with_the_reason(tiny: BuiltBundle, tmp_path: Path) -> None:
+    with pytest.raises(InfrastructureError, match=r"the measuring process ended: .*nowhere has no manifest\.json"):
+        judge(tmp_path / "nowhere", TEXTS, HERE)
+    damaged = write_tiny_bundle(tmp_path / "damaged")
+    (Path(damaged.folder) / "labels.json").write_text("[]", encoding="utf-8")
+    with pytest.raises(InfrastructureError, match=r"the measuring process ended: .*labels\.json has "):
+        measure({"good": Path(tiny.folder), "bad": Path(damaged.folder)}, TEXTS, HERE)
+
+
+def test_a_process_that_dies_at_a_text_ends_with_its_last_line(tmp_path: Path) -> None:
+    fragile = write_changed_bundle(tmp_path, failing)
+    assert len(judge(Path(fragile.folder), TEXTS, HERE).classes) == len(TEXTS)
+    with pytest.raises(InfrastructureError, match=r"the measuring process ended: .*indices element out of data bounds"):
+        judge(Path(fragile.folder), (*TEXTS, "one two three four five six"), HERE)
+
+
+def test_a_text_is_in_every_place_of_the_mixed_order_once() -> None:
+    for count in (1, 2, 3, 50, 99, 100, 101, 3_080):
+        assert sorted(mixed(["a" * (i % 7) for i in range(count)])) == list(range(count))
+
+
+def test_sorted_texts_are_measured_in_blocks_that_are_alike() -> None:
+    texts = ["a" * i for i in range(1_000)]
+    as_given = np.arange(1_000.0).reshape(-1, BLOCK)
+    taken = np.array([float(len(texts[i])) for i in mixed(texts)]).reshape(-1, BLOCK)
+    assert noise_of(list(as_given)) > 0.5
+    assert noise_of(list(taken)) < 0.05
+
+
+def test_the_answers_come_back_in_the_order_of_the_texts(tiny: BuiltBundle) -> None:
+    texts = ("send money now please", "hi", "the sun", "money", "rain and sun and rain")
+    found = judge(Path(tiny.folder), texts, HERE).classes
+    assert [LABELS[n] for n in found] == ["transfer", "greeting", "weather", "transfer", "weather"]
+
+
+def test_blocks_that_disagree_are_noise() -> None:
+    level = [np.full(BLOCK, 1.0)] * 9
+    assert noise_of(level) == 0.0
+    assert noise_of([block * factor for factor, block in zip((1, 2, 3) * 3, level, strict=True)]) > NOISE_LIMIT
+    one_slow_block = [*level[1:], level[0] * 100]
+    assert noise_of(one_slow_block) == 0.0
+
+
+# --- the worker -----------------------------------------------------------------------------------
+
+
+def _served(*orders: dict[str, object]) -> list[dict[str, object]]:
+    answers = io.StringIO()
+    worker.serve(io.StringIO("".join(json.dumps(order) + "\n" for order in orders)), answers)
+    return [json.loads(line) for line in answers.getvalue().splitlines()]
+
+
+def test_the_worker_answers_each_order_with_one_line(tiny: BuiltBundle, tmp_path: Path) -> None:
+    import gc
+
+    texts = tmp_path / "texts.json"
+    texts.write_text(json.dumps(["hello", "rain", "send"]), encoding="utf-8")
+    try:
+        loaded, answer, memory = _served(
+            {"do": "load", "bundle": tiny.folder, "threads": 1, "texts": str(texts)},
+            {"do": "predict", "start": 1, "stop": 3},
+            {"do": "memory"},
+        )
+    finally:
+        gc.enable()
+    assert loaded == {"loaded": True}
+    assert answer["classes"] == [1, 2]
+    assert len(answer["durations_ns"]) == 2
+    assert min(answer["durations_ns"]) > 0
+    assert memory["peak_rss_bytes"] > 10 * MIB
+
+
+def test_an_order_that_cannot_be_followed_is_refused() -> None:
+    import gc
+
+    try:
+        with pytest.raises(ValueError, match="found the order 'predict' before 'load'"):
+            _served({"do": "predict", "start": 0, "stop": 1})
+        with pytest.raises(ValueError, match="found the order 'dance', expected load, predict or memory"):
+            _served({"do": "dance"})
+    finally:
+        gc.enable()
+
+
+def test_a_target_with_more_threads_gets_them(tiny: BuiltBundle) -> None:
+    found = judge(Path(tiny.folder), TEXTS, replace(HERE, name="two", threads=2)).measurement
+    assert (found.target, found.environment.threads) == ("two", 2)

@@ -1,0 +1,288 @@
+"""Which candidates are certified, in which order, and which one wins."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import permutations
+
+import pytest
+
+from parsimony import selection, stats
+from parsimony.records import (
+    BuiltBundle,
+    CandidateVerdict,
+    Certificate,
+    GateResult,
+    GateSettings,
+    GateVerdict,
+    Judged,
+    Score,
+)
+from parsimony.selection import Searched, decide, shortlist, smallest
+
+ROWS = 3000
+GATES = GateSettings(metric="accuracy", margin=0.01, confidence=0.95, floor=0.0)
+
+
+def searched(candidate: str, size: int, difference: float = 0.0, discordance: float = 0.0) -> Searched:
+    return Searched(
+        candidate=candidate,
+        size_bytes=size,
+        value=0.92 + difference,
+        difference=difference,
+        discordance=discordance,
+    )
+
+
+REFERENCE = searched("reference", 90_000_000)
+
+
+def gate(verdict: GateVerdict, name: str = "margin", reason: str = "so it is") -> GateResult:
+    return GateResult(gate=name, verdict=verdict, seen=0.0, limit=0.0, reason=reason)
+
+
+def judged(
+    candidate: str,
+    size: int,
+    verdict: CandidateVerdict = "pass",
+    *,
+    bound: float | None = -0.004,
+    difference: float = 0.0,
+    digest: str = "",
+    accuracy: float = 0.92,
+    gates: tuple[GateResult, ...] | None = None,
+    champion: bool = False,
+) -> Judged:
+    """Return a candidate at the end of a run; without a bound it did not reach the sealed split."""
+    word: GateVerdict = "pass" if verdict == "pass" else "fail" if verdict == "fail" else "inconclusive"
+    results = (gate(word),) if gates is None else gates
+    score = Score(n=ROWS, correct=round(ROWS * accuracy), accuracy=accuracy, macro_f1=accuracy)
+    certificate = None
+    if bound is not None:
+        certificate = Certificate(
+            n=ROWS,
+            score=score,
+            difference=difference,
+            lower_bound=bound,
+            only_reference_right=0,
+            only_candidate_right=0,
+            verdict=word,
+            needed=None,
+            position=1,
+        )
+    return Judged(
+        candidate=candidate,
+        family="student",
+        base="base",
+        techniques=(),
+        predicted_bytes=size,
+        bundle=None if verdict == "not built" else BuiltBundle(folder="", digest=digest or candidate, size_bytes=size),
+        search=None if verdict == "not built" else score,
+        certificate=certificate,
+        measurements=(),
+        gates=results,
+        verdict=verdict,
+        reason=f"reason of {candidate}",
+        cost_s=0.0,
+        is_champion=champion,
+    )
+
+
+# --- the shortlist --------------------------------------------------------------------------------
+
+
+def test_a_candidate_that_would_probably_not_be_certified_is_left_out_with_the_numbers() -> None:
+    hopeless = searched("linear", 100_000, -0.02, 0.08)
+    found = shortlist([REFERENCE, hopeless], ROWS, GATES)
+    bound = -0.02 - stats.z_of(0.95) * (0.08 / ROWS) ** 0.5
+    assert found.order == ("reference",)
+    assert found.left_out == (
+        (
+            "linear",
+            "on the search split -0.0200 against the reference: 3,000 sealed rows would probably give a bound of "
+            f"{bound:+.4f}, allowed is -0.0100",
+        ),
+    )
+
+
+def test_a_difference_that_is_not_a_number_is_hopeless() -> None:
+    found = shortlist([REFERENCE, searched("broken", 1, float("nan"))], ROWS, GATES)
+    assert found.order == ("reference",)
+    assert [name for name, _ in found.left_out] == ["broken"]
+
+
+def test_a_candidate_that_another_beats_in_size_and_safety_is_left_out_and_the_other_named() -> None:
+    better, worse = searched("student", 5_000_000, -0.001, 0.02), searched("pruned", 6_000_000, -0.002, 0.02)
+    found = shortlist([REFERENCE, worse, better], ROWS, GATES)
+    assert found.order == ("reference", "student")
+    assert found.left_out == (("pruned", "student is no larger and no less safe on the search split"),)
+
+
+def test_a_safer_larger_candidate_stays_as_what_can_win_when_the_smallest_is_not_certified() -> None:
+    """The smaller one is as accurate on the search split, but it answers other rows right: it may yet fail."""
+    risky = searched("student", 5_000_000, 0.001, 0.06)
+    assert shortlist([REFERENCE, risky], ROWS, GATES).order == ("reference", "student")
+
+
+def test_the_reference_is_left_out_only_for_a_smaller_one_that_is_as_safe() -> None:
+    safe = searched("int8", 23_000_000, 0.011, 0.02)
+    assert shortlist([REFERENCE, safe], ROWS, GATES).order == ("int8",)
+
+
+def test_what_is_hopeless_beats_nobody() -> None:
+    """The sealed split is not asked about it, so it cannot stand in for another."""
+    risky, calm = searched("risky", 1_000_000, 0.0, 0.9), searched("calm", 2_000_000, 0.0, 0.02)
+    assert shortlist([risky, calm], ROWS, GATES).order == ("calm",)
+
+
+@pytest.mark.parametrize("order", list(permutations(range(3))))
+def test_of_candidates_alike_in_everything_one_is_kept_whatever_the_order(order: tuple[int, ...]) -> None:
+    alike = [searched(name, 5_000_000, -0.001, 0.02) for name in ("a", "b", "c")]
+    found = shortlist([alike[i] for i in order], ROWS, GATES)
+    assert found.order == ("a",)
+    assert sorted(name for name, _ in found.left_out) == ["b", "c"]
+
+
+def ladder(count: int) -> list[Searched]:
+    """Return candidates of which each is smaller and riskier than the one before."""
+    return [searched(f"c{i}", 80_000_000 - i * 5_000_000, -0.0001 * i, 0.01) for i in range(1, count + 1)]
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2, 3), (3, 2, 1, 0), (2, 0, 3, 1)])
+def test_the_safest_is_tested_first_and_the_smallest_last(order: tuple[int, ...]) -> None:
+    entries = [REFERENCE, *ladder(3)]
+    assert shortlist([entries[i] for i in order], ROWS, GATES).order == ("reference", "c1", "c2", "c3")
+
+
+def test_of_a_long_front_the_safest_and_the_smallest_are_tested() -> None:
+    found = shortlist([REFERENCE, *ladder(12)], ROWS, GATES)
+    assert found.order == ("reference", "c6", "c7", "c8", "c9", "c10", "c11", "c12")
+    reason = "the safest and the 7 smallest candidates are tested instead"
+    assert dict(found.left_out) == {f"c{i}": reason for i in range(1, 6)}
+
+
+def test_everything_is_either_in_the_order_or_left_out() -> None:
+    entries = [REFERENCE, *ladder(12), searched("linear", 1, -0.05, 0.1), searched("twin", 90_000_001)]
+    found = shortlist(entries, ROWS, GATES)
+    assert sorted((*found.order, *dict(found.left_out))) == sorted(e.candidate for e in entries)
+
+
+def test_no_candidates_make_an_empty_shortlist() -> None:
+    assert shortlist([], ROWS, GATES) == selection.Shortlist(order=(), left_out=())
+
+
+# --- the winner -----------------------------------------------------------------------------------
+
+
+def test_the_smallest_candidate_that_passes_wins() -> None:
+    found = [judged("large", 9), judged("small", 2), judged("smaller", 1, "fail"), judged("unsure", 1, "inconclusive")]
+    assert smallest(found) == found[1]
+    assert decide(found) == (
+        "promoted",
+        "small",
+        "the smallest candidate that passes every gate; there was no champion",
+    )
+
+
+@pytest.mark.parametrize("order", list(permutations(range(3))))
+def test_equal_sizes_are_told_apart_by_quality_then_digest_whatever_the_order(order: tuple[int, ...]) -> None:
+    found = [judged("a", 5, difference=-0.001), judged("b", 5, digest="2"), judged("c", 5, digest="1")]
+    winner = smallest([found[i] for i in order])
+    assert winner is not None
+    assert winner.candidate == "c"
+
+
+@pytest.mark.parametrize("verdict", ["fail", "inconclusive", "not built", "not certified"])
+def test_only_a_pass_wins(verdict: CandidateVerdict) -> None:
+    assert smallest([judged("a", 1, verdict)]) is None
+
+
+def test_a_pass_without_its_evidence_does_not_win() -> None:
+    sound = judged("a", 1)
+    assert smallest([sound]) == sound
+    assert smallest([replace(sound, gates=())]) is None  # all([]) is True
+    assert smallest([replace(sound, gates=(gate("pass"), gate("inconclusive")))]) is None
+    assert smallest([replace(sound, certificate=None)]) is None
+    assert smallest([replace(sound, bundle=None)]) is None
+
+
+# --- the champion ---------------------------------------------------------------------------------
+
+
+def test_a_champion_that_is_the_only_one_to_pass_is_kept() -> None:
+    found = [judged("new", 1, "fail"), judged("champion", 9, champion=True)]
+    assert decide(found) == ("kept", "champion", "the champion is still the smallest candidate that passes every gate")
+
+
+def test_a_champion_that_was_built_again_is_kept() -> None:
+    found = [judged("again", 5, champion=True), judged("large", 9)]
+    assert decide(found)[:2] == ("kept", "again")
+
+
+@pytest.mark.parametrize(("size", "outcome"), [(94, "promoted"), (95, "promoted"), (96, "kept"), (100, "kept")])
+def test_a_champion_is_replaced_only_by_one_at_least_a_twentieth_smaller(size: int, outcome: str) -> None:
+    found = [judged("new", size), judged("champion", 100, champion=True)]
+    assert decide(found)[:2] == (outcome, "new" if outcome == "promoted" else "champion")
+
+
+def test_the_reasons_for_replacing_and_for_keeping_a_champion_name_the_saving() -> None:
+    champion = judged("champion", 100, champion=True)
+    assert decide([judged("new", 40), champion])[2] == "60% smaller than the champion and passes every gate"
+    assert decide([judged("new", 98), champion])[2] == (
+        "the champion still passes and the best new candidate is not 5% smaller"
+    )
+
+
+def test_of_the_same_size_as_the_champion_a_better_new_one_changes_nothing() -> None:
+    found = [judged("new", 100, difference=0.01), judged("champion", 100, champion=True)]
+    assert decide(found)[:2] == ("kept", "champion")
+
+
+@pytest.mark.parametrize("verdict", ["fail", "inconclusive", "not certified", "not built"])
+def test_a_champion_that_does_not_pass_is_replaced_even_by_a_larger_one(verdict: CandidateVerdict) -> None:
+    found = [judged("new", 900), judged("champion", 100, verdict, champion=True)]
+    assert decide(found) == ("promoted", "new", "the champion no longer passes: reason of champion")
+
+
+def test_a_champion_whose_pass_has_no_evidence_does_not_pass() -> None:
+    champion = replace(judged("champion", 1, champion=True), gates=())
+    assert decide([judged("new", 9), champion])[:2] == ("promoted", "new")
+
+
+# --- nothing passed -------------------------------------------------------------------------------
+
+
+def test_when_nothing_passes_the_nearest_miss_is_named() -> None:
+    found = [
+        judged("far", 1, "fail", bound=-0.05),
+        judged("near", 2, "inconclusive", bound=-0.011),
+        judged("untested", 3, "not certified", bound=None),
+    ]
+    assert decide(found) == ("none", None, "no candidate passes every gate; nearest is near: reason of near")
+
+
+def test_when_nothing_was_tested_the_best_one_that_a_target_stopped_is_named() -> None:
+    slow = (gate("pass", "here measured"), gate("fail", "here p99_ms", "12 ms of at most 10 ms"))
+    found = [
+        judged("slow", 1, "not certified", bound=None, gates=slow, accuracy=0.9),
+        judged("slow and worse", 1, "not certified", bound=None, gates=slow, accuracy=0.8),
+        judged("beaten", 1, "not certified", bound=None, gates=(gate("pass"),), accuracy=0.95),
+        judged("unbuilt", 1, "not built", bound=None, gates=()),
+    ]
+    expected = "no candidate reached the sealed split; nearest is slow: here p99_ms: 12 ms of at most 10 ms"
+    assert decide(found) == ("none", None, expected)
+
+
+@pytest.mark.parametrize("found", [[], [judged("unbuilt", 1, "not built", bound=None, gates=())]])
+def test_without_any_result_nothing_is_promoted(found: list[Judged]) -> None:
+    assert decide(found) == ("none", None, "no candidate reached the sealed split")
+
+
+def test_when_nothing_passes_the_champion_stays_and_its_reason_is_told() -> None:
+    found = [judged("new", 1, "fail", bound=-0.05), judged("champion", 9, "fail", bound=0.0, champion=True)]
+    assert decide(found) == (
+        "none",
+        None,
+        "no candidate passes every gate; nearest is new: reason of new; "
+        "the champion does not pass either (reason of champion), and stays",
+    )

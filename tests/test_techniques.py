@@ -1,0 +1,280 @@
+"""What each technique does to real graphs of four architectures, and what it refuses, with the reason."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+from tinymodels import ARCHITECTURES, Architecture, base_of, grown, material, relabelled, tables, trunk_of
+
+from parsimony import graphs
+from parsimony.contracts import DoesNotApplyError, Draft
+from parsimony.families import linear
+from parsimony.techniques import TECHNIQUES
+from parsimony.trunks import draft_of
+from parsimony.vocabulary import token_ids
+
+FUSED: tuple[Architecture, ...] = ("bert", "distilbert", "roberta")
+LAYERS = 3
+TRAIN, SEARCH, _ = tables()
+every_architecture = pytest.mark.parametrize("architecture", ARCHITECTURES)
+fused_architecture = pytest.mark.parametrize("architecture", FUSED)
+_drafts: dict[str, Draft] = {}
+
+
+def draft(architecture: Architecture, *chain: str, name: str = "reference") -> Draft:
+    """Return the draft of a trained trunk after these techniques; each is made once."""
+    key = f"{architecture} {name} {chain}"
+    if key not in _drafts:
+        start = draft_of(Path(grown(architecture, name).folder), TRAIN.texts)
+        made = replace(start, techniques=chain)
+        for technique in chain:
+            made = TECHNIQUES[technique].apply(made)
+        _drafts[key] = made
+    return _drafts[key]
+
+
+def logits_of(of: Draft, texts: tuple[str, ...] = SEARCH.texts) -> np.ndarray:
+    return graphs.run(of.graph, token_ids(of.tokenizer, texts))
+
+
+def agreement(one: Draft, other: Draft) -> float:
+    return float((logits_of(one).argmax(1) == logits_of(other).argmax(1)).mean())
+
+
+def test_the_registry_knows_every_technique_by_its_name() -> None:
+    assert {name: technique.name for name, technique in TECHNIQUES.items()} == {
+        n: n for n in ("trim", "fusion", "int8", "int4")
+    }
+
+
+@pytest.mark.parametrize("name", TECHNIQUES)
+def test_a_technique_leaves_the_draft_that_it_is_given_as_it_was(name: str) -> None:
+    start = draft("bert")
+    before = start.graph.SerializeToString(deterministic=True)
+    after = TECHNIQUES[name].apply(start)
+    assert start.graph.SerializeToString(deterministic=True) == before
+    assert after.graph.SerializeToString(deterministic=True) != before
+
+
+# --- trim -----------------------------------------------------------------------------------------
+
+
+@every_architecture
+@pytest.mark.parametrize("name", ["reference", "linear"])
+def test_trimming_keeps_every_answer_to_a_training_text(architecture: Architecture, name: str) -> None:
+    before, after = draft(architecture, name=name), draft(architecture, "trim", name=name)
+    np.testing.assert_array_equal(logits_of(after, TRAIN.texts), logits_of(before, TRAIN.texts))
+
+
+@every_architecture
+def test_trimming_takes_rows_and_tokens_out(architecture: Architecture) -> None:
+    before, after = draft(architecture), draft(architecture, "trim")
+    tables_of = [
+        {tuple(graphs.initializers(d.graph)[n.input[0]].dims) for n in graphs.lookup_of(d.graph, "input_ids")}
+        for d in (before, after)
+    ]
+    [(rows, hidden)], [(kept, same)] = tables_of
+    assert kept < rows
+    assert (same, hidden) == (48, 48)
+    assert len(after.tokenizer) < len(before.tokenizer)
+    assert max(max(ids) for ids in token_ids(after.tokenizer, (*TRAIN.texts, *SEARCH.texts))) < kept
+
+
+@every_architecture
+def test_a_text_with_words_that_training_never_saw_still_gets_an_answer(architecture: Architecture) -> None:
+    texts = ("quarterly parliament debate", "zebra jungle!", "ñandú 飯", "")
+    assert np.isfinite(logits_of(draft(architecture, "trim"), texts)).all()
+
+
+@every_architecture
+def test_trimming_twice_is_trimming_once(architecture: Architecture) -> None:
+    once = draft(architecture, "trim")
+    twice = TECHNIQUES["trim"].apply(once)
+    assert twice.tokenizer == once.tokenizer
+    assert graphs.bytes_per_type(twice.graph) == graphs.bytes_per_type(once.graph)
+
+
+def test_a_graph_that_looks_no_token_up_cannot_be_trimmed() -> None:
+    start = draft("bert")
+    model = onnx.ModelProto.FromString(start.graph.SerializeToString())
+    for node in graphs.lookup_of(model, "input_ids"):
+        node.input[0] = "computed"
+    with pytest.raises(DoesNotApplyError, match="no table of the graph is looked up by token"):
+        TECHNIQUES["trim"].apply(replace(start, graph=model))
+
+
+def test_a_tokenizer_that_cannot_be_trimmed_is_refused_with_its_kind() -> None:
+    start = draft("bert")
+    other = start.tokenizer.replace('"type":"WordPiece"', '"type":"WordLevel"').replace(
+        '"continuing_subword_prefix":"##",', ""
+    )
+    with pytest.raises(DoesNotApplyError, match="its tokenizer is a WordLevel, not WordPiece, Unigram or BPE"):
+        TECHNIQUES["trim"].apply(replace(start, tokenizer=other))
+
+
+def test_a_graph_that_looks_for_a_token_whose_number_would_change_is_not_trimmed() -> None:
+    start = draft("roberta")
+    model = onnx.ModelProto.FromString(start.graph.SerializeToString())
+    assert graphs.compared_with(model, "input_ids") == (1,)
+    [node] = [n for n in model.graph.node if n.op_type == "Equal" and "input_ids" in n.input]
+    last = max(max(ids) for ids in token_ids(start.tokenizer, TRAIN.texts))
+    model.graph.initializer.append(numpy_helper.from_array(np.array(last), "padding"))
+    node.input[:] = ["input_ids", "padding"]
+    with pytest.raises(DoesNotApplyError, match=f"the graph looks for token {last}, which would get another number"):
+        TECHNIQUES["trim"].apply(replace(start, graph=model))
+
+
+# --- fusion ---------------------------------------------------------------------------------------
+
+
+@fused_architecture
+def test_fusion_finds_the_attention_of_every_layer(architecture: Architecture) -> None:
+    found = graphs.operators(draft(architecture, "fusion").graph)
+    assert (found["Attention"], found["BiasGelu"], found["SkipLayerNormalization"]) == (LAYERS, LAYERS, 2 * LAYERS)
+    assert "Softmax" not in found
+
+
+@fused_architecture
+def test_attention_is_fused_without_hiding_its_matrices_when_4_bits_follow(architecture: Architecture) -> None:
+    found = graphs.operators(draft(architecture, "fusion", "int4").graph)
+    assert found["MultiHeadAttention"] == LAYERS
+    assert found["MatMulNBits"] == 6 * LAYERS + 1
+    assert not {"Attention", "MatMul", "Gemm"} & set(found)
+
+
+@fused_architecture
+def test_fusion_keeps_the_answers(architecture: Architecture) -> None:
+    before, after = draft(architecture), draft(architecture, "fusion")
+    np.testing.assert_allclose(logits_of(after), logits_of(before), atol=1e-4)
+
+
+def test_an_architecture_without_a_pattern_is_refused_by_fusion() -> None:
+    with pytest.raises(DoesNotApplyError, match="the optimiser has no attention pattern for modernbert"):
+        draft("modernbert", "fusion")
+
+
+def test_a_graph_without_attention_is_refused_by_fusion() -> None:
+    with pytest.raises(DoesNotApplyError, match="the optimiser has no attention pattern for bag"):
+        draft("bert", "fusion", name="linear")
+    bag = replace(draft("bert", name="linear"), architecture="bert", heads=4, hidden=48)
+    with pytest.raises(DoesNotApplyError, match="the optimiser found no attention in this bert graph"):
+        TECHNIQUES["fusion"].apply(bag)
+
+
+@every_architecture
+def test_fusion_says_beforehand_which_architectures_it_is_for(architecture: Architecture) -> None:
+    assert (architecture in (TECHNIQUES["fusion"].architectures or ())) == (architecture in FUSED)
+
+
+# --- int8 and int4 --------------------------------------------------------------------------------
+
+
+def _chain(architecture: Architecture, last: str) -> tuple[str, ...]:
+    return ("trim", "fusion", last) if architecture in FUSED else ("trim", last)
+
+
+@every_architecture
+@pytest.mark.parametrize("name", ["int8", "int4"])
+def test_quantisation_leaves_no_matrix_in_fp32(architecture: Architecture, name: str) -> None:
+    before, after = draft(architecture, "trim"), draft(architecture, *_chain(architecture, name))
+    assert graphs.float_weights(before.graph)
+    assert graphs.float_weights(after.graph) == ()
+    matrices = [t for t in after.graph.graph.initializer if t.data_type == TensorProto.FLOAT and len(t.dims) > 1]
+    assert all("scale" in t.name or np.prod(t.dims) == max(t.dims) for t in matrices), [t.name for t in matrices]
+
+
+@every_architecture
+@pytest.mark.parametrize("name", ["int8", "int4"])
+def test_quantised_graphs_answer_nearly_alike(architecture: Architecture, name: str) -> None:
+    quantised = draft(architecture, *_chain(architecture, name))
+    assert np.isfinite(logits_of(quantised)).all()
+    assert agreement(quantised, draft(architecture)) >= {"int8": 0.95, "int4": 0.8}[name]
+
+
+@every_architecture
+def test_int8_is_a_quarter_of_fp32_and_int4_less(architecture: Architecture) -> None:
+    full, eight, four = (
+        sum(graphs.bytes_per_type(draft(architecture, *chain).graph).values()) for chain in ((), ("int8",), ("int4",))
+    )
+    assert 0.24 < eight / full < 0.32
+    assert four / full < 0.21
+
+
+@every_architecture
+def test_int8_weights_are_signed_and_scaled_per_channel(architecture: Architecture) -> None:
+    constants = graphs.initializers(draft(architecture, "int8").graph)
+    products = [n for n in draft(architecture, "int8").graph.graph.node if n.op_type == "MatMulInteger"]
+    weights = [constants[node.input[1]] for node in products if node.input[1] in constants]
+    assert len(weights) == 1 + LAYERS * (4 if architecture == "modernbert" else 6)
+    assert {weight.data_type for weight in weights} == {TensorProto.INT8}
+    for weight in weights:
+        scale = constants[weight.name.replace("_quantized", "_scale")]
+        assert list(scale.dims) == [weight.dims[1]]
+
+
+@every_architecture
+def test_4_bit_products_run_on_8_bit_activations_in_blocks_of_32(architecture: Architecture) -> None:
+    products = [node for node in draft(architecture, "int4").graph.graph.node if node.op_type == "MatMulNBits"]
+    settings = [{a.name: a.i for a in node.attribute} for node in products]
+    assert settings
+    assert {(s["bits"], s["block_size"], s["accuracy_level"]) for s in settings} == {(4, 32, 4)}
+
+
+def test_4_bits_refuse_matrices_that_are_hidden_in_fused_attention() -> None:
+    fused = draft("bert", "fusion")
+    with pytest.raises(DoesNotApplyError, match="fused Attention hides its matrices from 4-bit blocks"):
+        TECHNIQUES["int4"].apply(fused)
+
+
+def test_a_weight_that_two_layers_share_is_quantised_once_and_for_both() -> None:
+    """Exporters write a shared matrix once and hand out copies; behind a copy the product would stay in fp32."""
+    constants = {name: np.random.default_rng(0).normal(size=(80, 80)).astype(np.float32) for name in ("table", "w")}
+    nodes = [
+        helper.make_node("Gather", ["table", "input_ids"], ["x"]),
+        helper.make_node("MatMul", ["x", "w"], ["y"], name="first"),
+        helper.make_node("Identity", ["w"], ["copy"]),
+        helper.make_node("MatMul", ["y", "copy"], ["logits"], name="second"),
+    ]
+    inputs = [helper.make_tensor_value_info("input_ids", TensorProto.INT64, ["batch", "tokens"])]
+    outputs = [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", "tokens", 80])]
+    weights = [numpy_helper.from_array(value, name) for name, value in constants.items()]
+    made = helper.make_graph(nodes, "shared", inputs, outputs, weights)
+    model = helper.make_model(made, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+    shared = replace(draft("bert"), graph=model)
+    products = [graphs.operators(TECHNIQUES["int8"].apply(shared).graph)]
+    graphs.fold_copies(model)
+    products.append(graphs.operators(TECHNIQUES["int8"].apply(shared).graph))
+    assert [(found.get("MatMulInteger"), found.get("MatMul")) for found in products] == [(1, 1), (2, None)]
+
+
+@pytest.mark.parametrize("classes", [2, 3, 4, 5, 33])
+@pytest.mark.parametrize("name", ["int8", "int4"])
+def test_few_classes_and_odd_numbers_of_them_are_quantised_too(classes: int, name: str, tmp_path: Path) -> None:
+    labels = tuple(f"class {i}" for i in range(classes))
+    given = material(base_of("bert"), trunk_of("bert", "linear"))
+    parts = {"train": relabelled(TRAIN, labels), "search": relabelled(SEARCH, labels)}
+    linear.train(replace(given, labels=labels, **parts), tmp_path)
+    before = draft_of(tmp_path, TRAIN.texts)
+    after = TECHNIQUES[name].apply(before)
+    assert graphs.float_weights(after.graph) == ()
+    assert logits_of(after).shape == (len(SEARCH), classes)
+    # 4 bits keep one number in 15 of a block; these classes are dealt out at random and lie close together.
+    np.testing.assert_allclose(logits_of(after), logits_of(before), atol={"int8": 0.05, "int4": 0.3}[name])
+
+
+@pytest.mark.parametrize("name", ["int8", "int4"])
+def test_a_head_for_two_classes_is_quantised_too(name: str) -> None:
+    start = draft("bert")
+    model = onnx.ModelProto.FromString(start.graph.SerializeToString())
+    for constant in ("head.weight", "head.bias"):
+        value = numpy_helper.to_array(graphs.initializers(model)[constant])
+        graphs.replace_constant(model, constant, value[..., :2])
+    model.graph.output[0].type.tensor_type.shape.dim[1].dim_value = 2
+    quantised = TECHNIQUES[name].apply(replace(start, graph=model))
+    np.testing.assert_allclose(logits_of(quantised), logits_of(start)[:, :2], atol={"int8": 0.3, "int4": 1.5}[name])
+    assert "head.weight" not in graphs.initializers(quantised.graph)

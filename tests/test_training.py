@@ -1,0 +1,91 @@
+"""Training learns, keeps its best epoch, stops when nothing is gained, and gives the same weights for the same seed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from tinymodels import LABELS, base_of, tables
+
+from parsimony.classifier import Classifier, all_logits, load_base
+from parsimony.training import Examples, Recipe, Trained, train
+from parsimony.trunks import class_numbers
+from parsimony.vocabulary import token_ids
+
+TRAIN, SEARCH, _ = tables()
+RECIPE = Recipe(epochs=4, learning_rate=5e-3, batch_size=16)
+
+
+def fresh() -> Classifier:
+    return load_base(base_of("bert"), classes=4, max_tokens=32)
+
+
+def examples(classifier: Classifier) -> tuple[Examples, Examples]:
+    rows = [token_ids(classifier.tokenizer, table.texts) for table in (TRAIN, SEARCH)]
+    numbers = [class_numbers(table, LABELS) for table in (TRAIN, SEARCH)]
+    return Examples(rows=rows[0], targets=numbers[0]), Examples(rows=rows[1], targets=numbers[1])
+
+
+def right(classifier: Classifier, of: Examples) -> float:
+    return float((all_logits(classifier, of.rows).argmax(1) == of.targets).mean())
+
+
+def weights(classifier: Classifier) -> np.ndarray:
+    parameters = [*classifier.encoder.parameters(), *classifier.head.parameters()]
+    return torch.cat([p.detach().flatten() for p in parameters]).numpy()
+
+
+@pytest.fixture(scope="module")
+def first() -> tuple[Classifier, Trained]:
+    classifier = fresh()
+    return classifier, train(classifier, *examples(classifier), RECIPE, seed=1)
+
+
+def test_a_classifier_learns(first: tuple[Classifier, Trained]) -> None:
+    classifier, done = first
+    assert right(classifier, examples(classifier)[0]) > 0.7
+    assert (done.epochs, done.steps) == (4.0, 36)
+
+
+def test_the_accuracy_that_is_reported_is_that_of_the_weights_that_are_left(first: tuple[Classifier, Trained]) -> None:
+    classifier, done = first
+    # The last digits of bf16 may turn one of the 48 answers.
+    assert done.search_accuracy == pytest.approx(right(classifier, examples(classifier)[1]), abs=1.1 / 48)
+
+
+def test_a_trained_classifier_is_left_ready_to_answer(first: tuple[Classifier, Trained]) -> None:
+    classifier, _ = first
+    assert not classifier.encoder.training
+    assert not classifier.head.training
+    assert {str(p.device) for p in classifier.encoder.parameters()} == {"cpu"}
+    assert {p.dtype for p in classifier.encoder.parameters()} == {torch.float32}
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_seed_others() -> None:
+    found = []
+    for seed in (1, 1, 2):
+        classifier = fresh()
+        train(classifier, *examples(classifier), replace(RECIPE, epochs=1), seed=seed)
+        found.append(weights(classifier))
+    np.testing.assert_array_equal(found[0], found[1])
+    assert not np.array_equal(found[0], found[2])
+
+
+def test_training_stops_when_the_search_split_gains_nothing() -> None:
+    classifier = fresh()
+    train_set, search = examples(classifier)
+    hopeless = replace(search, targets=np.zeros_like(search.targets))
+    done = train(classifier, train_set, hopeless, replace(RECIPE, epochs=20, patience=1, learning_rate=1e-9), seed=1)
+    assert done.epochs == 2.0
+
+
+def test_a_student_learns_from_the_teacher_what_the_labels_do_not_say() -> None:
+    classifier = fresh()
+    train_set, search = examples(classifier)
+    teacher = np.full((len(TRAIN), 4), -4.0, dtype=np.float32)
+    teacher[np.arange(len(TRAIN)), train_set.targets] = 4.0
+    wrong = replace(train_set, targets=(train_set.targets + 1) % 4, teacher=teacher)
+    train(classifier, wrong, search, replace(RECIPE, hard_share=0.0), seed=1)
+    assert right(classifier, train_set) > 0.7
