@@ -20,7 +20,6 @@ from parsimony.records import Dataset, TargetSettings
 from parsimony.trunk_store import Grown
 from parsimony.trunks import class_numbers
 
-
 log = logging.getLogger(__name__)
 
 

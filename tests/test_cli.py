@@ -13,7 +13,9 @@ import pytest
 from flows import cli
 from parsimony import machine
 
-ROWS = "text,label\n" + "".join(f"text number {i} about {'cats' if i % 2 else 'dogs'},{'ab'[i % 2]}\n" for i in range(60))
+ROWS = "text,label\n" + "".join(
+    f"text number {i} about {'cats' if i % 2 else 'dogs'},{'ab'[i % 2]}\n" for i in range(60)
+)
 
 
 @pytest.fixture

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tinymodels import tables, write_csv, write_tiny_base
 
 from flows import cli
 from parsimony.bundle import describe
-from tinymodels import tables, write_csv, write_tiny_base
 
 pytestmark = [pytest.mark.flow, pytest.mark.slow]
 
@@ -119,7 +119,9 @@ def test_a_second_run_trains_nothing_and_keeps_the_champion(
     assert len(json.loads(capsys.readouterr().out)) == 1
 
 
-def test_predict_and_pyfunc_answer_alike(first: dict[str, object], work: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_predict_and_pyfunc_answer_alike(
+    first: dict[str, object], work: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     import mlflow
 
     texts = list(tables()[0].texts[:5])

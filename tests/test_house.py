@@ -11,7 +11,17 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-HEAVY = {"torch", "transformers", "datasets", "sklearn", "scipy", "pandas", "matplotlib", "mlflow", "great_expectations"}
+HEAVY = {
+    "torch",
+    "transformers",
+    "datasets",
+    "sklearn",
+    "scipy",
+    "pandas",
+    "matplotlib",
+    "mlflow",
+    "great_expectations",
+}
 ALLOWED = {"flows": {"flows", "tasks", "parsimony"}, "tasks": {"tasks", "parsimony"}, "parsimony": {"parsimony"}}
 OURS = {"flows", "tasks", "parsimony", "tests"}
 
@@ -68,7 +78,7 @@ def test_families_and_techniques_never_import_each_others_members() -> None:
 
 def test_the_arithmetic_imports_records_numpy_and_the_standard_library_only() -> None:
     for name in ("stats", "gates", "selection", "journal"):
-        roots = {n for n in _imports(ROOT / "parsimony" / f"{name}.py")}
+        roots = set(_imports(ROOT / "parsimony" / f"{name}.py"))
         ours = {n for n in roots if n.startswith("parsimony.")}
         assert all(n.split(".")[1] in {"records", "stats"} for n in ours), name
         assert {n.split(".")[0] for n in roots} - {"parsimony"} <= {*sys.stdlib_module_names, "numpy"}, name
@@ -119,7 +129,9 @@ def test_the_lock_pins_every_version_and_carries_no_address() -> None:
 
 def test_the_versions_that_break_the_scheduler_are_locked_out() -> None:
     pins = dict(
-        line.split("==") for line in (ROOT / "requirements.lock").read_text(encoding="utf-8").splitlines() if "==" in line
+        line.split("==")
+        for line in (ROOT / "requirements.lock").read_text(encoding="utf-8").splitlines()
+        if "==" in line
     )
     assert tuple(map(int, pins["fastapi"].split(".")[:2])) < (0, 151)
     assert tuple(map(int, pins["SQLAlchemy"].split(".")[:2])) < (2, 1)

@@ -51,7 +51,10 @@ def test_relative_paths_start_at_the_folder_of_the_plan(minimal: Path) -> None:
         ("model=m.promotions", "names that end in .promotions belong to the journals"),
         ("targets.0.threads=0", "targets.0.threads: Input should be greater than or equal to 1, found 0"),
         ("bases.names=[]", "bases.names: Tuple should have at least 1 item"),
-        ("search.families=['tree']", "search.families.0: Input should be 'linear', 'student' or 'encoder', found 'tree'"),
+        (
+            "search.families=['tree']",
+            "search.families.0: Input should be 'linear', 'student' or 'encoder', found 'tree'",
+        ),
     ],
 )
 def test_a_wrong_key_or_value_is_one_line_that_names_it(minimal: Path, change: str, said: str) -> None:
@@ -98,7 +101,9 @@ def test_a_plan_never_changes(minimal: Path) -> None:
 def test_fields_of_the_form_are_numbered_in_the_order_of_the_class() -> None:
     schema = plans.Plan.model_json_schema()
     for section in (schema, *schema["$defs"].values()):
-        assert [field["position"] for field in section["properties"].values()] == list(range(len(section["properties"])))
+        assert [field["position"] for field in section["properties"].values()] == list(
+            range(len(section["properties"]))
+        )
 
 
 def test_every_key_of_the_plan_is_explained() -> None:

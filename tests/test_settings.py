@@ -44,5 +44,7 @@ def test_no_telemetry_is_left_on_and_what_the_user_set_stays(tmp_path: Path) -> 
 def test_a_home_that_cannot_be_written_is_refused_with_what_to_do(tmp_path: Path) -> None:
     occupied = tmp_path / "file"
     occupied.write_text("", encoding="utf-8")
-    with pytest.raises(InfrastructureError, match=r"PARSIMONY_HOME .*file/home cannot be written \(Not a directory\); set"):
+    with pytest.raises(
+        InfrastructureError, match=r"PARSIMONY_HOME .*file/home cannot be written \(Not a directory\); set"
+    ):
         settings.prepare({"PARSIMONY_HOME": str(occupied / "home")})
