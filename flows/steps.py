@@ -258,7 +258,7 @@ def decide(run: Session, dataset: Dataset, entries: Sequence[Entry], chosen: Sho
         targets=run.targets,
         dataset=dataset,
         smallest_certifiable_margin=judging.certifiable_margin(
-            compared(run, dataset, entries), run.reference, dataset.sealed, settings_
+            compared(run, dataset, entries), dataset.sealed, settings_
         ),
         cost=Cost(
             wall_s=run.run.elapsed_s,

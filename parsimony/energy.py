@@ -45,10 +45,10 @@ def meter(country: str | None) -> Iterator[Meter]:
     A machine on which codecarbon cannot start is said in the log and leaves the figures unavailable.
     """
     running = Meter(country=country)
-    logging.getLogger("codecarbon").setLevel(logging.CRITICAL)
     try:
         from codecarbon import OfflineEmissionsTracker
 
+        logging.getLogger("codecarbon").setLevel(logging.CRITICAL)  # importing it sets its own level
         with contextlib.redirect_stderr(io.StringIO()):
             running.tracker = OfflineEmissionsTracker(
                 country_iso_code=country,

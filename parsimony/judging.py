@@ -54,13 +54,13 @@ def searched(entry: Entry, reference: Entry, truth: np.ndarray, settings: GateSe
     if entry.bundle is None:
         raise ValueError(f"{entry.id} has no bundle")
     apart = (entry.answers == truth) != (reference.answers == truth)
-    value = entry.search.value(settings.metric)
     return Searched(
         candidate=entry.id,
         size_bytes=entry.bundle.size_bytes,
-        value=value,
-        difference=value - reference.search.value(settings.metric),
+        rows=len(truth),
+        difference=entry.search.value(settings.metric) - reference.search.value(settings.metric),
         discordance=float(apart.mean()),
+        is_reference=entry.id == reference.id,
     )
 
 
@@ -139,12 +139,12 @@ def verdict(
     )
 
 
-def certifiable_margin(entries: Sequence[Searched], reference: str, sealed: int, settings: GateSettings) -> float:
+def certifiable_margin(entries: Sequence[Searched], sealed: int, settings: GateSettings) -> float:
     """Return the smallest margin that this sealed split can certify for a truly equal candidate.
 
     It depends on how many rows such a candidate answers differently: the median seen on the search split.
     """
-    apart = [entry.discordance for entry in entries if entry.candidate != reference and entry.discordance > 0]
+    apart = [entry.discordance for entry in entries if not entry.is_reference and entry.discordance > 0]
     typical = float(np.median(apart)) if apart else _GUESSED_DISCORDANCE
     return stats.smallest_margin(typical, sealed, settings.confidence)
 

@@ -4,24 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 
 from parsimony import stats
 from parsimony.records import GateSettings, Judged, Outcome
 
 # A new model must be at least this much smaller than the champion to replace one that still passes.
 SMALLER_STEP = 0.05
-_LONGEST = 8
+# A candidate with less than this chance to be certified is not tested: it would cost sealed answers, not certainty.
+_LEAST_CHANCE = 0.05
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Searched:
-    """One built candidate on the search split, compared with the reference row by row."""
+    """One built candidate on the search split of `rows` rows, compared with the reference row by row."""
 
     candidate: str
     size_bytes: int
-    value: float
+    rows: int
     difference: float
     discordance: float
+    is_reference: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,55 +35,59 @@ class Shortlist:
     left_out: tuple[tuple[str, str], ...]
 
 
-def expected_bound(entry: Searched, rows: int, gates: GateSettings) -> float:
-    """Return the lower bound that the sealed split would give if the search split told the truth."""
-    spread: float = stats.z_of(gates.confidence) * (entry.discordance / rows) ** 0.5
-    return entry.difference - spread
+def chance(entry: Searched, sealed: int, gates: GateSettings) -> float:
+    """Return the chance that `sealed` rows certify a candidate, from what the search split shows of it.
+
+    Normal approximation: the sealed difference scatters around the search difference with the variance of both
+    splits. A row is assumed apart at least once, so that a small search split is never certain. NaN stays NaN.
+    """
+    apart = max(entry.discordance, 1 / entry.rows)
+    gap: float = stats.z_of(gates.confidence) * (apart / sealed) ** 0.5
+    scatter: float = (apart / entry.rows + apart / sealed) ** 0.5
+    return NormalDist().cdf((entry.difference + gates.margin - gap) / scatter)
 
 
-def shortlist(entries: Sequence[Searched], rows: int, gates: GateSettings) -> Shortlist:
+def shortlist(entries: Sequence[Searched], sealed: int, gates: GateSettings) -> Shortlist:
     """Choose on the search split alone; the order is fixed before the sealed split is read.
 
-    Kept are candidates that would probably be certified on `rows` rows and that no other one beats in both size and
-    expected bound: a safer, larger one stays as what can still win when the smallest is not certified. Safest first,
-    because testing stops at the first failure (Pareto Testing, Laufer-Goldshtein et al. 2023; Learn then Test,
-    Angelopoulos et al. 2021): no correction for the number of candidates is needed.
+    First comes the reference, which is equal to itself. Kept are candidates with a chance, however small, that no
+    other one beats in both size and chance: a safer, larger one stays as what can still win when the smallest is not
+    certified. Safest first, because testing stops at the first failure (Pareto Testing, Laufer-Goldshtein et al.
+    2023; Learn then Test, Angelopoulos et al. 2021): no correction for the number of candidates is needed, and an
+    improbable one at the end takes nothing from those before it.
     """
-    bounds = {entry.candidate: expected_bound(entry, rows, gates) for entry in entries}
-    left_out = _hopeless(entries, bounds, rows, gates)
-    hopeful = [entry for entry in entries if entry.candidate not in left_out]
+    chances = {entry.candidate: chance(entry, sealed, gates) for entry in entries}
+    new = [entry for entry in entries if not entry.is_reference]
+    left_out = _hopeless(new, chances, sealed)
+    hopeful = [entry for entry in new if entry.candidate not in left_out]
     front = []
     for entry in hopeful:
-        better = _dominating(entry, hopeful, bounds)
+        better = _dominating(entry, hopeful, chances)
         if better is None:
             front.append(entry)
         else:
             left_out[entry.candidate] = f"{better.candidate} is no larger and no less safe on the search split"
-    front.sort(key=lambda e: (-bounds[e.candidate], -e.size_bytes, e.candidate))
-    for entry in sorted(front[1:], key=lambda e: e.size_bytes)[_LONGEST - 1 :]:
-        front.remove(entry)
-        left_out[entry.candidate] = f"the safest and the {_LONGEST - 1} smallest candidates are tested instead"
-    return Shortlist(order=tuple(e.candidate for e in front), left_out=tuple(left_out.items()))
+    front.sort(key=lambda e: (-chances[e.candidate], -e.size_bytes, e.candidate))
+    first = [entry for entry in entries if entry.is_reference]
+    return Shortlist(order=tuple(e.candidate for e in (*first, *front)), left_out=tuple(left_out.items()))
 
 
-def _hopeless(
-    entries: Sequence[Searched], bounds: Mapping[str, float], rows: int, gates: GateSettings
-) -> dict[str, str]:
-    """Return, with the reason, the candidates that would probably not be certified; a bound of NaN is among them."""
+def _hopeless(entries: Sequence[Searched], chances: Mapping[str, float], sealed: int) -> dict[str, str]:
+    """Return, with the reason, the candidates that would hardly be certified; a chance of NaN is among them."""
     return {
-        entry.candidate: f"on the search split {entry.difference:+.4f} against the reference: {rows:,} sealed rows "
-        f"would probably give a bound of {bounds[entry.candidate]:+.4f}, allowed is {-gates.margin:+.4f}"
+        entry.candidate: f"{entry.difference:+.4f} against the reference on the search split: "
+        f"{chances[entry.candidate]:.1%} chance that {sealed:,} sealed rows certify it"
         for entry in entries
-        if not bounds[entry.candidate] > -gates.margin
+        if not chances[entry.candidate] >= _LEAST_CHANCE
     }
 
 
-def _dominating(entry: Searched, others: Sequence[Searched], bounds: Mapping[str, float]) -> Searched | None:
-    def rank(one: Searched) -> tuple[int, float, float, str]:
-        return one.size_bytes, -bounds[one.candidate], -one.value, one.candidate
+def _dominating(entry: Searched, others: Sequence[Searched], chances: Mapping[str, float]) -> Searched | None:
+    def rank(one: Searched) -> tuple[int, float, str]:
+        return one.size_bytes, -chances[one.candidate], one.candidate
 
     for other in others:
-        as_good = other.size_bytes <= entry.size_bytes and bounds[other.candidate] >= bounds[entry.candidate]
+        as_good = other.size_bytes <= entry.size_bytes and chances[other.candidate] >= chances[entry.candidate]
         if as_good and rank(other) < rank(entry):
             return other
     return None

@@ -92,7 +92,7 @@ def test_a_candidate_is_compared_with_the_reference_row_by_row() -> None:
     assert judging.searched(candidate, searched_entry("encoder", REFERENCE), TRUTH, SETTINGS) == Searched(
         candidate="student.layers-3(name)+int8",
         size_bytes=1001,
-        value=0.97,
+        rows=1000,
         difference=0.97 - 0.95,
         discordance=0.06,
     )
@@ -103,10 +103,7 @@ def test_the_comparison_uses_the_metric_of_the_gates() -> None:
     seen = judging.searched(candidate, reference, TRUTH, replace(SETTINGS, metric="macro_f1"))
     assert candidate.search is not None
     assert reference.search is not None
-    assert (seen.value, seen.difference) == (
-        candidate.search.macro_f1,
-        candidate.search.macro_f1 - reference.search.macro_f1,
-    )
+    assert seen.difference == candidate.search.macro_f1 - reference.search.macro_f1
 
 
 @pytest.mark.parametrize("missing", ["answers", "search", "bundle"])
@@ -275,16 +272,23 @@ def test_a_candidate_that_was_not_built_says_why() -> None:
 
 
 def seen(name: str, discordance: float) -> Searched:
-    return Searched(candidate=name, size_bytes=1, value=0.9, difference=0.0, discordance=discordance)
+    return Searched(
+        candidate=name,
+        size_bytes=1,
+        rows=1000,
+        difference=0.0,
+        discordance=discordance,
+        is_reference=name == "reference",
+    )
 
 
 def test_the_certifiable_margin_is_that_of_the_median_candidate() -> None:
     entries = [seen("reference", 0.0), seen("a", 0.02), seen("b", 0.04), seen("c", 0.3), seen("same", 0.0)]
     expected = stats.smallest_margin(0.04, 3080, 0.95)
-    assert judging.certifiable_margin(entries, "reference", 3080, SETTINGS) == expected
+    assert judging.certifiable_margin(entries, 3080, SETTINGS) == expected
 
 
 @pytest.mark.parametrize("entries", [[], [seen("reference", 0.5)], [seen("same", 0.0)]])
 def test_without_a_candidate_apart_a_twentieth_is_taken(entries: list[Searched]) -> None:
     expected = stats.smallest_margin(0.05, 3080, 0.95)
-    assert judging.certifiable_margin(entries, "reference", 3080, SETTINGS) == expected
+    assert judging.certifiable_margin(entries, 3080, SETTINGS) == expected
