@@ -204,6 +204,25 @@ def widen(classifier: Classifier, kept: Sequence[int], original: torch.Tensor) -
     classifier.encoder.config.vocab_size = full.shape[0]
 
 
+def cut_positions(classifier: Classifier) -> None:
+    """Leave only the positions that the tokenizer's cut can reach; the classifier's encoder is changed in place.
+
+    An encoder without a table of positions (ModernBERT rotates) stays as it is.
+    """
+    import json
+
+    import torch
+
+    truncation = json.loads(classifier.tokenizer).get("truncation")
+    for name, module in classifier.encoder.named_modules():
+        if truncation is None or not (name.endswith("position_embeddings") and isinstance(module, torch.nn.Embedding)):
+            continue
+        first = 0 if module.padding_idx is None else module.padding_idx + 1
+        rows = min(first + truncation["max_length"], module.num_embeddings)
+        module.weight = torch.nn.Parameter(module.weight.data[:rows].clone())
+        module.num_embeddings = classifier.encoder.config.max_position_embeddings = rows
+
+
 def layers_of(encoder: torch.nn.Module) -> tuple[str, torch.nn.ModuleList]:
     """Return the name and the list of the encoder's layers, whatever the architecture calls it.
 

@@ -66,6 +66,16 @@ def lookup_of(model: onnx.ModelProto, source: str) -> tuple[onnx.NodeProto, ...]
     )
 
 
+def clamp_lookups(model: onnx.ModelProto, source: str, largest: int) -> None:
+    """Let every number of the graph input `source` above `largest` look row `largest` up."""
+    lookups = lookup_of(model, source)
+    limit, limited = f"{source}.largest", f"{source}.limited"
+    model.graph.initializer.append(numpy_helper.from_array(np.array(largest, dtype=np.int64), limit))
+    for node in lookups:
+        node.input[1] = limited
+    model.graph.node.insert(0, helper.make_node("Min", [source, limit], [limited], name=limited))
+
+
 def compared_with(model: onnx.ModelProto, source: str) -> tuple[int, ...]:
     """Return the numbers that the graph input `source` is compared with, such as the padding token's."""
     values = {t.name: t for t in model.graph.initializer}

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from parsimony.families.encoder import FROZEN
-from parsimony.families.student import PREFIX, layers_in
+from parsimony.families.student import layers_in, student_shape
 from parsimony.records import Candidate, Trunk
 from parsimony.techniques import TECHNIQUES
 
@@ -41,7 +41,7 @@ def reference_trunk(base: str) -> Trunk:
 def student_trunks(base: str, layers: int) -> tuple[Trunk, ...]:
     """Return students of about half, a third and a sixth of the layers, the deepest first."""
     depths = sorted({max(1, round(layers * share)) for share in (1 / 2, 1 / 3, 1 / 6)} - {layers}, reverse=True)
-    return tuple(Trunk(family="student", base=base, shape=(f"{PREFIX}{depth}",)) for depth in depths)
+    return tuple(Trunk(family="student", base=base, shape=student_shape(depth)) for depth in depths)
 
 
 def trunks(families: Sequence[str], base: str, layers: int) -> tuple[Trunk, ...]:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
 from parsimony.bases import CONFIG, TOKENIZER
-from parsimony.families.student import PREFIX, layers_in
+from parsimony.families.student import layers_in, neurons_in
 from parsimony.records import Candidate
 from parsimony.vocabulary import CannotTrimError, serving_tokenizer, trim
 
@@ -21,6 +21,7 @@ _LAYER_OVERHEAD = {"": (14_100, 2_400), "int8": (21_600, 7_250), "int4": (15_100
 _GRAPH_OVERHEAD = {"": 3_000, "int8": 4_450, "int4": 3_600}
 _LINEAR_OVERHEAD = {"": 950, "int8": 1_520, "int4": 1_350}
 _FILES_OVERHEAD = 750
+_SHARED_ROW_OVERHEAD = 140
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +29,8 @@ class Shape:
     """How many weights a base has, by what quantisation does to them.
 
     `lookup` lists (rows, columns) of embedding tables other than the token table, `products` (inputs, outputs)
-    of one layer's matrices, `vectors` and `fixed` the fp32 numbers of one layer and of the rest.
+    of one layer's matrices, `vectors` and `fixed` the fp32 numbers of one layer and of the rest; `neurons` is the width
+    of a layer's feed-forward block, `positions` how many of each table's rows the tokenizer's cut can reach.
     """
 
     vocabulary: int
@@ -41,6 +43,8 @@ class Shape:
     tokenizer_bytes: int
     trimmed_vocabulary: int
     trimmed_tokenizer_bytes: int
+    neurons: int
+    positions: int
 
 
 @lru_cache(maxsize=16)
@@ -49,7 +53,8 @@ def shape_of(base: Path, texts: tuple[str, ...], max_tokens: int) -> Shape:
     import torch
     from transformers import AutoConfig, AutoModel
 
-    from parsimony.classifier import layers_of
+    from parsimony.classifier import layers_of, padding_position
+    from parsimony.pruning import ffn_width
 
     config = AutoConfig.from_pretrained(base, trust_remote_code=False)
     with torch.device("meta"):
@@ -72,6 +77,8 @@ def shape_of(base: Path, texts: tuple[str, ...], max_tokens: int) -> Shape:
         tokenizer_bytes=len(tokenizer.encode()),
         trimmed_vocabulary=kept,
         trimmed_tokenizer_bytes=trimmed_bytes,
+        neurons=ffn_width(encoder),
+        positions=max_tokens + 1 + (-1 if (start := padding_position(encoder)) is None else start),
     )
 
 
@@ -80,18 +87,37 @@ def _trimmed(tokenizer: str, texts: tuple[str, ...], vocabulary: int) -> tuple[i
         result = trim(tokenizer, texts)
     except CannotTrimError:
         return vocabulary, len(tokenizer.encode())
-    return len(result.kept), len(result.tokenizer.encode())
+    rows = result.seen + (result.seen < len(result.kept))  # those without a row of their own share one
+    return rows, len(result.tokenizer.encode())
 
 
 def predict(candidate: Candidate, shape: Shape, labels: tuple[str, ...]) -> int:
     """Return the bytes that this candidate's bundle will have."""
     trimmed = "trim" in candidate.after
+    if candidate.trunk.family == "student":
+        shape = _student(shape, layers_in(candidate.trunk.shape), neurons_in(candidate.trunk.shape) or shape.neurons)
     rows = shape.trimmed_vocabulary if trimmed else shape.vocabulary
     files = (shape.trimmed_tokenizer_bytes if trimmed else shape.tokenizer_bytes) + _FILES_OVERHEAD
+    files += _SHARED_ROW_OVERHEAD if trimmed else 0
     files += len(json.dumps(labels, ensure_ascii=False).encode())
     if candidate.trunk.family == "linear":
         return round(files + _linear(candidate, rows, len(labels)))
     return round(files + _transformer(candidate, shape, rows, len(labels)))
+
+
+def _student(shape: Shape, layers: int, neurons: int) -> Shape:
+    """Return the shape of a student: fewer layers, narrower ones, no position that is never used."""
+    products = tuple(
+        (neurons if rows == shape.neurons else rows, neurons if columns == shape.neurons else columns)
+        for rows, columns in shape.products
+    )
+    return replace(
+        shape,
+        layers=layers,
+        products=products,
+        vectors=shape.vectors - (shape.neurons - neurons),
+        lookups=tuple((min(rows, shape.positions), columns) for rows, columns in shape.lookups),
+    )
 
 
 def _linear(candidate: Candidate, rows: int, classes: int) -> float:
@@ -101,8 +127,6 @@ def _linear(candidate: Candidate, rows: int, classes: int) -> float:
 
 def _transformer(candidate: Candidate, shape: Shape, rows: int, classes: int) -> float:
     layers = shape.layers
-    if candidate.trunk.shape and candidate.trunk.shape[0].startswith(PREFIX):
-        layers = layers_in(candidate.trunk.shape)
     tables = _table(candidate, rows, shape.hidden) + sum(_table(candidate, *table) for table in shape.lookups)
     matrices = layers * sum(_matrix(candidate, *m) for m in shape.products) + _matrix(candidate, shape.hidden, classes)
     fixed = (layers * shape.vectors + shape.fixed + classes) * _FP32

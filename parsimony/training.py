@@ -1,5 +1,6 @@
 """Train a classifier with transformers' Trainer: bf16 where the processor has it, batches of like length,
-early stopping on the search split, a fixed seed. The loss is cross entropy, or distillation from cached logits.
+early stopping on the search split, a fixed seed. The loss is cross entropy, or distillation from a teacher's cached
+answers and states.
 """
 
 from __future__ import annotations
@@ -24,7 +25,11 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
-    """How to train. `patience` counts epochs without a better search score; `temperature` is for distillation."""
+    """How to train. `patience` counts epochs without a better search score.
+
+    Distilling: `temperature` softens both answers, `hard_share` is the weight of the label beside the teacher's
+    answer, `state_weight` that of the distance to the teacher's state, in units of that state's variance.
+    """
 
     epochs: float
     learning_rate: float
@@ -34,20 +39,29 @@ class Recipe:
     patience: int = 2
     temperature: float = 2.0
     hard_share: float = 0.2
+    state_weight: float = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Teacher:
+    """What a teacher made of some texts: logits [texts, classes] and mean token states [texts, hidden], float32."""
+
+    logits: np.ndarray
+    states: np.ndarray
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Examples:
-    """Tokenised texts with class numbers, and the teacher's logits [texts, classes] when distilling."""
+    """Tokenised texts with class numbers, and what the teacher made of them when distilling."""
 
     rows: Sequence[Sequence[int]]
     targets: np.ndarray
-    teacher: np.ndarray | None = None
+    teacher: Teacher | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trained:
-    """What training did: epochs run, the best search accuracy, the seconds it took."""
+    """What training did: epochs and steps run, the accuracy of the epoch kept on the search split."""
 
     epochs: float
     search_accuracy: float
@@ -56,7 +70,11 @@ class Trained:
 
 
 def train(classifier: Classifier, examples: Examples, search: Examples, recipe: Recipe, seed: int) -> Trained:
-    """Train the classifier in place and leave it at its best epoch on the search split."""
+    """Train the classifier in place and leave it at its best epoch on the search split.
+
+    The best epoch has the highest accuracy; when distilling it is the one nearest to the teacher's answers, because
+    that distance is less noisy than accuracy on few texts.
+    """
     import torch
     import transformers
 
@@ -66,17 +84,17 @@ def train(classifier: Classifier, examples: Examples, search: Examples, recipe: 
     with tempfile.TemporaryDirectory() as scratch:
         trainer = transformers.Trainer(
             model=_network(classifier),
-            args=_arguments(recipe, seed, scratch, bf16=bf16),
-            train_dataset=_rows(examples),
-            eval_dataset=_rows(search),
-            data_collator=_collate,
-            compute_loss_func=_loss(recipe),
-            compute_metrics=_accuracy,
+            args=_arguments(recipe, seed, scratch, bf16=bf16, distils=examples.teacher is not None),
+            train_dataset=_rows(examples, 0),
+            eval_dataset=_rows(search, len(examples.rows)),
+            data_collator=_collator(np.concatenate((_lessons(examples), _lessons(search)))),
+            compute_loss_func=_loss(recipe, examples),
+            compute_metrics=_quality,
             callbacks=[transformers.EarlyStoppingCallback(recipe.patience)],
         )
         trainer.remove_callback(transformers.PrinterCallback)
         result = trainer.train()
-        best = float(trainer.state.best_metric or 0.0)
+        best = _accuracy_of(trainer.state)
         classifier.encoder.to("cpu").eval()
         classifier.head.to("cpu").eval()
     return Trained(epochs=float(trainer.state.epoch or 0.0), search_accuracy=best, steps=result.global_step, bf16=bf16)
@@ -96,12 +114,14 @@ def _network(classifier: Classifier) -> torch.nn.Module:
             self.encoder, self.head = classifier.encoder, classifier.head
 
         def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> dict[str, torch.Tensor]:
-            return {"logits": self.head(mean_state(self.encoder, input_ids, attention_mask))}
+            states = mean_state(self.encoder, input_ids, attention_mask)
+            logits = self.head(states)
+            return {"logits": logits, "states": states} if self.training else {"logits": logits}
 
     return Network()
 
 
-def _arguments(recipe: Recipe, seed: int, scratch: str, *, bf16: bool) -> transformers.TrainingArguments:
+def _arguments(recipe: Recipe, seed: int, scratch: str, *, bf16: bool, distils: bool) -> transformers.TrainingArguments:
     import torch
     import transformers
 
@@ -126,7 +146,8 @@ def _arguments(recipe: Recipe, seed: int, scratch: str, *, bf16: bool) -> transf
         save_only_model=True,
         save_total_limit=1,
         load_best_model_at_end=True,
-        metric_for_best_model="accuracy",
+        metric_for_best_model="distance" if distils else "accuracy",
+        greater_is_better=not distils,
         logging_strategy="no",
         label_names=["labels"],
         remove_unused_columns=False,
@@ -136,47 +157,82 @@ def _arguments(recipe: Recipe, seed: int, scratch: str, *, bf16: bool) -> transf
     )
 
 
-def _rows(examples: Examples) -> Any:  # datasets ships no types
+def _rows(examples: Examples, first: int) -> Any:  # datasets ships no types
+    """Return token ids, lengths and, in `labels`, the place of each text's lesson, counted from `first`."""
     import datasets
 
-    columns: dict[str, list[Any]] = {
+    columns = {
         "input_ids": [list(row) for row in examples.rows],
         "length": [len(row) for row in examples.rows],
-        "labels": examples.targets.tolist(),
+        "labels": list(range(first, first + len(examples.rows))),
     }
-    if examples.teacher is not None:
-        columns["teacher"] = examples.teacher.tolist()
     return datasets.Dataset.from_dict(columns)
 
 
-def _collate(rows: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
+def _lessons(examples: Examples) -> np.ndarray:
+    """Return the class number, the teacher's logits and its state, float32 [texts, 1 or 1 + classes + hidden]."""
+    targets = examples.targets.reshape(-1, 1)
+    if examples.teacher is None:
+        return targets.astype(np.float32)
+    return np.concatenate((targets, examples.teacher.logits, examples.teacher.states), axis=1, dtype=np.float32)
+
+
+def _collator(lessons: np.ndarray) -> Any:
+    """Return what makes a padded batch of rows, with their lessons as labels."""
     import torch
 
-    ids, mask = pad([row["input_ids"] for row in rows])
-    labels = torch.tensor([[float(row["labels"]), *row.get("teacher", ())] for row in rows])
-    return {"input_ids": ids, "attention_mask": mask, "labels": labels}
+    table = torch.from_numpy(lessons)
+
+    def collate(rows: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
+        ids, mask = pad([row["input_ids"] for row in rows])
+        return {"input_ids": ids, "attention_mask": mask, "labels": table[[row["labels"] for row in rows]]}
+
+    return collate
 
 
-def _loss(recipe: Recipe) -> Any:
-    """Return the loss: cross entropy, mixed with the teacher's soft targets (Hinton et al. 2015) where given.
+def _loss(recipe: Recipe, examples: Examples) -> Any:
+    """Return the loss: cross entropy, mixed with the teacher's soft answers (Hinton et al. 2015) and state where given.
 
-    The Trainer hands labels as float [batch, 1 + classes]: the class number, then the teacher's logits.
+    The Trainer hands labels as float [batch, 1 + classes + hidden]: the class number, the teacher's logits, its state.
     """
     from torch.nn import functional
+
+    variance = 1.0 if examples.teacher is None else max(float(examples.teacher.states.var(0).mean()), 1e-12)
 
     def loss(outputs: Any, labels: torch.Tensor, **_: Any) -> torch.Tensor:
         logits = outputs["logits"].float()
         hard = functional.cross_entropy(logits, labels[:, 0].long())
-        if labels.shape[1] == 1:
+        if labels.shape[1] == 1 or "states" not in outputs:
             return hard
-        t = recipe.temperature
+        classes, t = logits.shape[1], recipe.temperature
+        wanted, states = labels[:, 1 : 1 + classes], labels[:, 1 + classes :]
         soft = functional.kl_div(
-            functional.log_softmax(logits / t, -1), functional.softmax(labels[:, 1:] / t, -1), reduction="batchmean"
+            functional.log_softmax(logits / t, -1), functional.softmax(wanted / t, -1), reduction="batchmean"
         )
-        return recipe.hard_share * hard + (1 - recipe.hard_share) * t * t * soft
+        apart = functional.mse_loss(outputs["states"].float(), states) / variance
+        return recipe.hard_share * hard + (1 - recipe.hard_share) * t * t * soft + recipe.state_weight * apart
 
     return loss
 
 
-def _accuracy(prediction: Any) -> dict[str, float]:
-    return {"accuracy": float((prediction.predictions.argmax(-1) == prediction.label_ids[:, 0]).mean())}
+def _quality(prediction: Any) -> dict[str, float]:
+    """Return the accuracy and, when distilling, the Kullback-Leibler divergence from the teacher's answers, in nats."""
+    logits, labels = prediction.predictions, prediction.label_ids
+    found = {"accuracy": float((logits.argmax(-1) == labels[:, 0]).mean())}
+    if labels.shape[1] > 1:
+        mine, wanted = (_log_softmax(x) for x in (logits, labels[:, 1 : 1 + logits.shape[1]]))
+        found["distance"] = float((np.exp(wanted) * (wanted - mine)).sum(-1).mean())
+    return found
+
+
+def _log_softmax(logits: np.ndarray) -> np.ndarray:
+    from scipy.special import log_softmax
+
+    result: np.ndarray = log_softmax(logits.astype(np.float64), axis=-1)
+    return result
+
+
+def _accuracy_of(state: Any) -> float:
+    """Return the accuracy of the epoch that the Trainer kept; 0 when it kept none."""
+    kept = (entry for entry in state.log_history if entry.get("step") == state.best_global_step)
+    return max((float(entry.get("eval_accuracy", 0.0)) for entry in kept), default=0.0)

@@ -9,14 +9,14 @@ from pathlib import Path
 import numpy as np
 import onnx
 
-from parsimony.classifier import Classifier, all_logits, features, load, narrow, padding_position, save, widen
+from parsimony.classifier import Classifier, features, load, narrow, padding_position, save, widen
 from parsimony.contracts import Draft, Material
 from parsimony.export import check_parity, export
 from parsimony.records import Table
-from parsimony.training import Examples, Recipe, train
+from parsimony.training import Examples, Recipe, Teacher, train
 from parsimony.vocabulary import CannotTrimError, Trimmed, token_ids, trim
 
-MODEL, TOKENIZER, FACTS, WEIGHTS, TEACHER = "model.onnx", "tokenizer.json", "trunk.json", "weights", "teacher.npy"
+MODEL, TOKENIZER, FACTS, WEIGHTS, TEACHER = "model.onnx", "tokenizer.json", "trunk.json", "weights", "teacher.npz"
 _PARITY_TEXTS = 32
 
 
@@ -53,8 +53,8 @@ def set_head(classifier: Classifier, weight: np.ndarray, bias: np.ndarray) -> No
     classifier.head.bias.data = torch.from_numpy(np.ascontiguousarray(bias, dtype=np.float32))
 
 
-def fit(classifier: Classifier, material: Material, recipe: Recipe, teacher: np.ndarray | None) -> dict[str, object]:
-    """Train in place and return what happened.
+def fit(classifier: Classifier, material: Material, recipe: Recipe, teacher: Path | None = None) -> dict[str, object]:
+    """Train in place and return what happened; `teacher` is the trunk to learn from when distilling.
 
     Only the embedding rows of tokens seen in training are trained: the others have no gradient, so leaving them out
     spares them the weight decay and the run much time. They are put back afterwards, as they were.
@@ -62,14 +62,16 @@ def fit(classifier: Classifier, material: Material, recipe: Recipe, teacher: np.
     trimmed = _needed(classifier, material.train.texts)
     original = classifier.encoder.get_input_embeddings().weight.data.clone()
     narrow(classifier, trimmed)
-    numbers, wanted = (class_numbers(t, material.labels) for t in (material.train, material.search))
-    done = train(
-        classifier,
-        Examples(rows=token_ids(trimmed.tokenizer, material.train.texts), targets=numbers, teacher=teacher),
-        Examples(rows=token_ids(trimmed.tokenizer, material.search.texts), targets=wanted),
-        recipe,
-        material.seed,
+    lessons = (None, None) if teacher is None else read_teacher(teacher)
+    examples, search = (
+        Examples(
+            rows=token_ids(trimmed.tokenizer, table.texts),
+            targets=class_numbers(table, material.labels),
+            teacher=lesson,
+        )
+        for table, lesson in zip((material.train, material.search), lessons, strict=True)
     )
+    done = train(classifier, examples, search, recipe, material.seed)
     widen(classifier, trimmed.kept, original)
     return {"epochs": done.epochs, "steps": done.steps, "search_accuracy": done.search_accuracy, "bf16": done.bf16}
 
@@ -87,7 +89,7 @@ def _needed(classifier: Classifier, texts: tuple[str, ...]) -> Trimmed:
 
 def _all_rows(classifier: Classifier) -> Trimmed:
     rows = classifier.encoder.get_input_embeddings().weight.shape[0]
-    return Trimmed(tokenizer=classifier.tokenizer, kept=tuple(range(rows)))
+    return Trimmed(tokenizer=classifier.tokenizer, kept=tuple(range(rows)), seen=rows)
 
 
 def write_trunk(folder: Path, classifier: Classifier, material: Material, facts: Mapping[str, object]) -> None:
@@ -114,14 +116,21 @@ def write_model(folder: Path, model: onnx.ModelProto, tokenizer: str, facts: Map
 
 
 def write_teacher(folder: Path, classifier: Classifier, material: Material) -> None:
-    """Keep the logits of the training texts, float32 [rows, classes], for students."""
-    np.save(folder / TEACHER, all_logits(classifier, token_ids(classifier.tokenizer, material.train.texts)))
+    """Keep the mean states of the training and the search texts, and the head that reads them, for students."""
+    weight, bias = (p.detach().float().numpy() for p in (classifier.head.weight, classifier.head.bias))
+    train, search = (
+        features(classifier, token_ids(classifier.tokenizer, table.texts))
+        for table in (material.train, material.search)
+    )
+    np.savez(folder / TEACHER, weight=weight, bias=bias, train=train, search=search)
 
 
-def read_teacher(folder: Path) -> np.ndarray:
-    """Read the teacher's logits of the training texts."""
-    logits: np.ndarray = np.load(folder / TEACHER, allow_pickle=False)
-    return logits
+def read_teacher(folder: Path) -> tuple[Teacher, Teacher]:
+    """Read what the teacher made of the training and of the search texts."""
+    with np.load(folder / TEACHER, allow_pickle=False) as kept:
+        states, weight, bias = (kept["train"], kept["search"]), kept["weight"], kept["bias"]
+    train, search = (Teacher(logits=of @ weight.T + bias, states=of) for of in states)
+    return train, search
 
 
 def draft_of(folder: Path, texts: tuple[str, ...]) -> Draft:

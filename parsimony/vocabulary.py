@@ -23,10 +23,14 @@ class CannotTrimError(ValueError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trimmed:
-    """A smaller tokenizer and, in the order of its ids, the id that each token had before."""
+    """A smaller tokenizer and, in the order of its ids, the id that each token had before.
+
+    The first `seen` tokens are those that the texts use and special tokens; the others only spell what no text held.
+    """
 
     tokenizer: str
     kept: tuple[int, ...]
+    seen: int
 
 
 def serving_tokenizer(tokenizer: str, *, max_tokens: int) -> str:
@@ -62,13 +66,19 @@ def trim(tokenizer: str, texts: Sequence[str]) -> Trimmed:
     if (kind := model.get("type")) not in _TRIMMERS:
         raise CannotTrimError(f"its tokenizer is a {kind}, not WordPiece, Unigram or BPE")
     before = token_ids(tokenizer, texts)
-    keep = _TRIMMERS[kind](model, {token for ids in before for token in ids} | _named_ids(document))
+    used = {token for ids in before for token in ids}
+    keep = _TRIMMERS[kind](model, used | _named_ids(document))
     new_id = {old: new for new, old in enumerate(keep)}
     _renumber(document, new_id)
     trimmed = json.dumps(document, ensure_ascii=False, separators=(",", ":"))
     if token_ids(trimmed, texts) != [[new_id[token] for token in ids] for ids in before]:
         raise CannotTrimError("the trimmed tokenizer reads some training texts differently")
-    return Trimmed(tokenizer=trimmed, kept=keep)
+    return Trimmed(tokenizer=trimmed, kept=keep, seen=1 + max((new_id[token] for token in used), default=-1))
+
+
+def _ordered(needed: set[int], in_model: set[int]) -> tuple[int, ...]:
+    """Return what the model keeps, what is needed first, each in its old order; added tokens outside the model last."""
+    return (*sorted(in_model & needed), *sorted(in_model - needed), *sorted(needed - in_model))
 
 
 def _named_ids(document: dict[str, Any]) -> set[int]:
@@ -106,7 +116,7 @@ def _trim_wordpiece(model: dict[str, Any], needed: set[int]) -> tuple[int, ...]:
     vocabulary: dict[str, int] = model["vocab"]
     stays = _indispensable(vocabulary, model.get("continuing_subword_prefix", "##")) | {model["unk_token"]}
     kept = {token: i for token, i in vocabulary.items() if i in needed or token in stays}
-    keep = tuple(sorted(set(kept.values()) | needed))
+    keep = _ordered(needed | {vocabulary[model["unk_token"]]}, set(kept.values()))
     order = {old: new for new, old in enumerate(keep)}
     model["vocab"] = {token: order[i] for token, i in sorted(kept.items(), key=lambda item: item[1])}
     return keep
@@ -118,10 +128,10 @@ def _trim_unigram(model: dict[str, Any], needed: set[int]) -> tuple[int, ...]:
     names = [piece for piece, _ in pieces]
     stays = _indispensable(names) | {name for name in names if len(name.removeprefix("▁")) == 1}
     keep_in_model = [i for i, name in enumerate(names) if i in needed or i == unknown or name in stays]
-    keep = tuple(sorted(set(keep_in_model) | needed))
-    model["vocab"] = [pieces[i] for i in keep_in_model]
+    keep = _ordered(needed if unknown is None else needed | {unknown}, set(keep_in_model))
+    model["vocab"] = [pieces[i] for i in keep[: len(keep_in_model)]]
     if unknown is not None:
-        model["unk_id"] = keep_in_model.index(unknown)
+        model["unk_id"] = keep.index(unknown)
     return keep
 
 
@@ -143,7 +153,7 @@ def _trim_bpe(model: dict[str, Any], needed: set[int]) -> tuple[int, ...]:
             continue
         kept.add(token)
         wanted.extend(parts.get(token, ()))
-    keep = tuple(sorted({vocabulary[token] for token in kept} | needed))
+    keep = _ordered(needed, {vocabulary[token] for token in kept})
     order = {old: new for new, old in enumerate(keep)}
     model["vocab"] = {t: order[i] for t, i in sorted(vocabulary.items(), key=lambda item: item[1]) if t in kept}
     model["merges"] = [list(merge) for merge in merges if {*merge, made[merge]} <= kept]

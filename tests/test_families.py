@@ -27,7 +27,7 @@ from tinymodels import (
 from parsimony import graphs
 from parsimony.classifier import load, load_base, pad
 from parsimony.families import FAMILIES, encoder, linear, student
-from parsimony.trunks import FACTS, MODEL, TEACHER, TOKENIZER, WEIGHTS, class_numbers, frozen_head
+from parsimony.trunks import FACTS, MODEL, TOKENIZER, WEIGHTS, class_numbers, frozen_head, read_teacher
 from parsimony.vocabulary import token_ids
 
 every_architecture = pytest.mark.parametrize("architecture", ARCHITECTURES)
@@ -205,7 +205,9 @@ def test_rows_of_tokens_that_training_never_saw_stay_as_they_were(architecture: 
 @every_architecture
 def test_the_teacher_is_what_the_reference_answers_to_the_training_texts(architecture: Architecture) -> None:
     folder = trunk(architecture, "reference")
-    np.testing.assert_allclose(np.load(folder / TEACHER), logits_of(folder, TRAIN.texts), atol=1e-3)
+    for lesson, table in zip(read_teacher(folder), (TRAIN, SEARCH), strict=True):
+        np.testing.assert_allclose(lesson.logits, logits_of(folder, table.texts), atol=1e-3)
+        assert lesson.states.shape == (len(table), 48)
 
 
 def test_fine_tuning_starts_from_a_probe(tmp_path: Path) -> None:
@@ -275,6 +277,12 @@ def test_a_student_has_the_layers_that_its_name_says(architecture: Architecture)
     assert (facts["layers"], facts["from_layers"], facts["trained"]) == (2, [0, 2], "distilled")
     assert load(folder / WEIGHTS).encoder.config.num_hidden_layers == 2
     assert (folder / MODEL).stat().st_size < (trunk(architecture, "reference") / MODEL).stat().st_size
+
+
+def test_the_parts_of_a_students_shape_are_read_back() -> None:
+    for layers, neurons in ((6, 384), (2, None)):
+        shape = student.student_shape(layers, neurons)
+        assert (student.layers_in(shape), student.neurons_in(shape)) == (layers, neurons)
 
 
 def test_a_student_starts_from_the_reference(tmp_path: Path) -> None:

@@ -9,8 +9,8 @@ import pytest
 import torch
 from tinymodels import LABELS, base_of, tables
 
-from parsimony.classifier import Classifier, all_logits, load_base
-from parsimony.training import Examples, Recipe, Trained, train
+from parsimony.classifier import Classifier, all_logits, features, load_base
+from parsimony.training import Examples, Recipe, Teacher, Trained, train
 from parsimony.trunks import class_numbers
 from parsimony.vocabulary import token_ids
 
@@ -81,11 +81,51 @@ def test_training_stops_when_the_search_split_gains_nothing() -> None:
     assert done.epochs == 2.0
 
 
+def lesson(classifier: Classifier, of: Examples, answers: np.ndarray) -> Teacher:
+    """Return a teacher that is sure of these class numbers and sees each text as the untrained classifier does."""
+    logits = np.full((len(of.rows), 4), -4.0, dtype=np.float32)
+    logits[np.arange(len(of.rows)), answers] = 4.0
+    return Teacher(logits=logits, states=features(classifier, of.rows))
+
+
 def test_a_student_learns_from_the_teacher_what_the_labels_do_not_say() -> None:
     classifier = fresh()
     train_set, search = examples(classifier)
-    teacher = np.full((len(TRAIN), 4), -4.0, dtype=np.float32)
-    teacher[np.arange(len(TRAIN)), train_set.targets] = 4.0
-    wrong = replace(train_set, targets=(train_set.targets + 1) % 4, teacher=teacher)
-    train(classifier, wrong, search, replace(RECIPE, hard_share=0.0), seed=1)
+    wrong, lost = (
+        replace(of, targets=(of.targets + 1) % 4, teacher=lesson(classifier, of, of.targets))
+        for of in (train_set, search)
+    )
+    done = train(classifier, wrong, lost, replace(RECIPE, hard_share=0.0, state_weight=0.0), seed=1)
+    assert right(classifier, train_set) > 0.7
+    assert done.search_accuracy < 0.3  # by the labels given
+
+
+def test_a_student_comes_nearer_to_the_state_of_its_teacher() -> None:
+    """The teacher's states are those of another start; the labels and the logits say nothing."""
+    classifier, other = fresh(), fresh()
+    for parameter in other.encoder.parameters():
+        parameter.data += 0.02 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(3))
+    train_set, search = examples(classifier)
+    taught = [
+        replace(of, teacher=Teacher(logits=np.zeros((len(of.rows), 4)), states=features(other, of.rows)))
+        for of in (train_set, search)
+    ]
+
+    def distance() -> float:
+        wanted = features(other, search.rows)
+        return float(((features(classifier, search.rows) - wanted) ** 2).mean() / wanted.var(0).mean())
+
+    before = distance()
+    train(classifier, taught[0], taught[1], replace(RECIPE, hard_share=0.0, epochs=8), seed=1)
+    assert distance() < 0.6 * before
+
+
+def test_a_student_keeps_the_epoch_that_is_nearest_to_its_teacher() -> None:
+    """By the labels every later epoch is worse than the first; by the teacher's answers it is better."""
+    classifier = fresh()
+    train_set, search = examples(classifier)
+    taught = [replace(of, teacher=lesson(classifier, of, of.targets)) for of in (train_set, search)]
+    hopeless = replace(taught[1], targets=(search.targets + 1) % 4)
+    done = train(classifier, taught[0], hopeless, replace(RECIPE, patience=1, state_weight=0.0), seed=1)
+    assert done.epochs == 4.0
     assert right(classifier, train_set) > 0.7

@@ -36,7 +36,7 @@ def _finetune(material: Material, folder: Path) -> None:
     classifier = load(material.start / WEIGHTS)
     settings = material.settings
     recipe = Recipe(epochs=settings.epochs, learning_rate=settings.learning_rate, batch_size=settings.batch_size)
-    done = fit(classifier, material, recipe, teacher=None)
+    done = fit(classifier, material, recipe)
     write_teacher(folder, classifier, material)
     write_trunk(folder, classifier, material, {**done, "trained": "all"})
 

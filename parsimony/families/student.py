@@ -1,23 +1,37 @@
-"""The student family: some layers of the fine-tuned reference, distilled from its cached logits.
+"""The student family: the fine-tuned reference with fewer layers or narrower ones, distilled from its cached answers.
 
-Layers are taken at even distances from the first to the last (Sanh et al. 2019, DistilBERT, takes every second).
+Layers are taken at even distances from the first to the last (Sanh et al. 2019, DistilBERT, takes every second). A
+student learns the teacher's logits and its mean token state, and starts from the teacher's head, which reads that state.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from parsimony.classifier import keep_layers, layers_of, load
+from parsimony.classifier import cut_positions, keep_layers, layers_of, load
 from parsimony.contracts import Family, Material
+from parsimony.pruning import prune_ffn
 from parsimony.training import Recipe
-from parsimony.trunks import WEIGHTS, fit, read_teacher, write_trunk
+from parsimony.trunks import WEIGHTS, fit, write_trunk
+from parsimony.vocabulary import token_ids
 
-PREFIX = "layers-"
+_LAYERS, _NEURONS = "layers-", "ffn-"
+_SAMPLE_TEXTS = 512
+
+
+def student_shape(layers: int, neurons: int | None = None) -> tuple[str, ...]:
+    """Return the shape of a student with so many layers and, when given, so many neurons in each of them."""
+    return (f"{_LAYERS}{layers}",) if neurons is None else (f"{_LAYERS}{layers}", f"{_NEURONS}{neurons}")
 
 
 def layers_in(shape: tuple[str, ...]) -> int:
-    """Return k of the shape ("layers-k",)."""
-    return int(shape[0].removeprefix(PREFIX))
+    """Return k of the shape ("layers-k", ...)."""
+    return int(shape[0].removeprefix(_LAYERS))
+
+
+def neurons_in(shape: tuple[str, ...]) -> int | None:
+    """Return n of the shape ("layers-k", "ffn-n"), None when no neuron was taken out."""
+    return int(shape[1].removeprefix(_NEURONS)) if len(shape) > 1 else None
 
 
 def spread(keep: int, of: int) -> tuple[int, ...]:
@@ -34,9 +48,14 @@ def train(material: Material, folder: Path) -> None:
     if material.start is None:
         raise ValueError("a student starts from the reference, found none")
     classifier = load(material.start / WEIGHTS)
+    shape = material.trunk.shape
     _, layers = layers_of(classifier.encoder)
-    chosen = spread(layers_in(material.trunk.shape), len(layers))
+    chosen = spread(layers_in(shape), len(layers))
     keep_layers(classifier, chosen)
+    if (neurons := neurons_in(shape)) is not None:
+        sample = material.train.texts[:: max(1, len(material.train) // _SAMPLE_TEXTS)]
+        prune_ffn(classifier, neurons, token_ids(classifier.tokenizer, sample))
+    cut_positions(classifier)
     settings = material.settings
     recipe = Recipe(
         epochs=settings.student_epochs,
@@ -44,7 +63,7 @@ def train(material: Material, folder: Path) -> None:
         batch_size=settings.batch_size,
         patience=3,
     )
-    done = fit(classifier, material, recipe, teacher=read_teacher(material.start))
+    done = fit(classifier, material, recipe, teacher=material.start)
     write_trunk(folder, classifier, material, {**done, "trained": "distilled", "from_layers": list(chosen)})
 
 

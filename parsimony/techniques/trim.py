@@ -1,4 +1,8 @@
-"""Vocabulary trimming: only the embedding rows of tokens that training uses, and every single-character piece."""
+"""Vocabulary trimming: only the embedding rows of tokens that training uses.
+
+The tokenizer keeps every single-character piece too, so that nothing becomes unknown; those that no training text
+holds were never trained, and share one row.
+"""
 
 from __future__ import annotations
 
@@ -26,10 +30,19 @@ def apply(draft: Draft) -> Draft:
     for token in graphs.compared_with(graph, "input_ids"):
         if token >= len(trimmed.kept) or trimmed.kept[token] != token:
             raise DoesNotApplyError(f"the graph looks for token {token}, which would get another number")
-    rows = np.array(trimmed.kept)
     for name in tables:
-        graphs.replace_constant(graph, name, numpy_helper.to_array(graphs.initializers(graph)[name])[rows])
+        table = numpy_helper.to_array(graphs.initializers(graph)[name])
+        graphs.replace_constant(graph, name, _shared(table[list(trimmed.kept)], trimmed.seen))
+    if trimmed.seen < len(trimmed.kept):
+        graphs.clamp_lookups(graph, "input_ids", trimmed.seen)
     return replace(draft, graph=graph, tokenizer=trimmed.tokenizer)
+
+
+def _shared(rows: np.ndarray, own: int) -> np.ndarray:
+    """Return the first `own` rows and the mean of the others, [own + 1, columns]; all rows when there are no others."""
+    if own == len(rows):
+        return rows
+    return np.concatenate((rows[:own], rows[own:].mean(0, keepdims=True)))
 
 
 TECHNIQUE = Technique(name="trim", apply=apply, quantises=False)
