@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from flows.plan import Plan
-from parsimony.families.encoder import FROZEN
-from parsimony.families.student import layers_in
+from parsimony.families.student import layers_in, neurons_in
 from parsimony.records import Candidate, Dataset, Trunk
 from parsimony.run import Run
 from parsimony.trunk_store import Grown
@@ -15,6 +16,7 @@ from parsimony.trunk_store import Grown
 _LAYER_EPOCH_ROW_S = 6e-4
 _CANDIDATE_S, _END_S = 4.0, 25.0
 _FORWARD_TO_STEP = 3.0
+_NARROW_SHARE = 0.6
 
 
 @dataclass(slots=True)
@@ -24,32 +26,42 @@ class Forecast:
     run: Run
     reference: str = ""
     row_s: float = _LAYER_EPOCH_ROW_S
-    trunks: dict[Trunk, float] = field(default_factory=dict)
+    layers: int = 6
+    training_s: float = 0.0
     waiting: int = 20
 
     def probed(self, grown: Grown, dataset: Dataset) -> None:
         """Learn from a probe, one forward pass over all rows, how fast this machine is."""
         if grown.cost_s > 0:
-            self.row_s = max(grown.cost_s / 6 / dataset.train * _FORWARD_TO_STEP / 4, 1e-5)
+            self.row_s = max(grown.cost_s / self.layers / dataset.train * _FORWARD_TO_STEP / 4, 1e-5)
 
-    def expect(self, trunk: Trunk, dataset: Dataset, plan: Plan) -> None:
-        """Add a trunk that will be trained."""
-        if trunk.family == "encoder" and trunk.shape != (FROZEN,):
-            self.reference = Candidate(trunk=trunk).id
-            self.trunks[trunk] = 6 * plan.training.epochs * dataset.train * self.row_s
-        elif trunk.family == "student":
-            self.trunks[trunk] = layers_in(trunk.shape) * plan.training.student_epochs * dataset.train * self.row_s
+    def expect(self, reference: Trunk, layers: int, dataset: Dataset, plan: Plan) -> None:
+        """Add the fine-tuning of the reference, which has so many layers."""
+        self.reference = Candidate(trunk=reference).id
+        self.row_s *= self.layers / layers
+        self.layers = layers
+        self.training_s = layers * plan.training.epochs * dataset.train * self.row_s
         self._tell()
 
-    def trained(self, trunk: Trunk) -> None:
-        """Take a trunk off the list."""
-        self.trunks.pop(trunk, None)
+    def finetuned(self, grown: Grown, dataset: Dataset, plan: Plan) -> None:
+        """Learn from the fine-tuning what a pass over the rows costs here."""
+        if grown.cost_s > 0:
+            self.row_s = grown.cost_s / (self.layers * plan.training.epochs * dataset.train)
+
+    def cost_s(self, student: Trunk, dataset: Dataset, plan: Plan) -> float:
+        """Return about how many seconds this student takes to train."""
+        depth = layers_in(student.shape) * (1.0 if neurons_in(student.shape) is None else _NARROW_SHARE)
+        return depth * plan.training.student_epochs * dataset.train * self.row_s
+
+    def students(self, left: Sequence[Trunk], dataset: Dataset, plan: Plan) -> None:
+        """Set the students of which some, found by bisection, will be trained."""
+        costs = [self.cost_s(student, dataset, plan) for student in left]
+        self.training_s = sum(costs) / max(len(costs), 1) * math.log2(len(costs) + 1)
         self._tell()
 
     def candidates(self, count: int) -> None:
         """Set the number of candidates that are still to be built."""
         self.waiting = count
-        self.trunks = {t: s for t, s in self.trunks.items() if t.family != "encoder"}
         self._tell()
 
     def built(self) -> None:
@@ -58,4 +70,4 @@ class Forecast:
         self._tell()
 
     def _tell(self) -> None:
-        self.run.left_s = sum(self.trunks.values()) + self.waiting * _CANDIDATE_S + _END_S
+        self.run.left_s = self.training_s + self.waiting * _CANDIDATE_S + _END_S

@@ -112,9 +112,11 @@ def finetune(run: Session, dataset: Dataset, probes: Sequence[Grown]) -> Grown:
     """Fine-tune the base that did best as it is: the yardstick of quality, and the teacher."""
     best = probes[0]
     trunk = search.reference_trunk(best.trunk.base)
-    run.forecast.expect(trunk, dataset, run.plan)
+    run.forecast.expect(trunk, sizing.layers_of_base(bases.resolve(trunk.base)), dataset, run.plan)
     with run.run.stage("finetune", f"{trunk.id}; as it is, the base gets {best.search_accuracy:.3f}"):
-        return _train(run, trunk, best, dataset)
+        reference = _train(run, trunk, best, dataset)
+    run.forecast.finetuned(reference, dataset, run.plan)
+    return reference
 
 
 def ladder(run: Session, dataset: Dataset, reference: Trunk) -> tuple[search.Rung, ...]:
@@ -122,8 +124,12 @@ def ladder(run: Session, dataset: Dataset, reference: Trunk) -> tuple[search.Run
     plan = run.plan
     folder = bases.resolve(reference.base)
     texts = load_split(dataset, "train").texts
+    shape = sizing.shape_of(folder, texts, plan.data.max_tokens)
     trunks = [*search.probe_trunks(plan.bases.names), reference]
-    trunks += search.trunks(plan.search.families, reference.base, sizing.layers_of_base(folder))
+    if "linear" in plan.search.families:
+        trunks.append(Trunk(family="linear", base=reference.base))
+    if "student" in plan.search.families:
+        trunks += search.student_trunks(reference.base, shape.layers, shape.neurons)
 
     def predict(candidate: Candidate) -> int:
         shape = sizing.shape_of(bases.resolve(candidate.trunk.base), texts, plan.data.max_tokens)
@@ -137,48 +143,68 @@ def ladder(run: Session, dataset: Dataset, reference: Trunk) -> tuple[search.Run
     return rungs
 
 
-def grow(run: Session, dataset: Dataset, rungs: Sequence[search.Rung], done: Sequence[Grown]) -> tuple[Grown, ...]:
-    """Train the trunks that are still missing, while the budget lasts."""
+def climb(run: Session, dataset: Dataset, rungs: Sequence[search.Rung], done: Sequence[Grown]) -> list[Entry]:
+    """Build every candidate of what is trained and see what it answers; train students, one by one, while that pays.
+
+    Which student comes next follows from the answers so far: smaller while the last one may well pass, else larger.
+    """
+    entries = {rung.candidate: Entry(candidate=rung.candidate, predicted_bytes=rung.predicted_bytes) for rung in rungs}
     reference = done[-1]
-    grown = {g.trunk: g for g in done}
-    missing = list(dict.fromkeys(r.candidate.trunk for r in rungs if r.candidate.trunk not in grown))
-    for trunk in missing:
-        run.forecast.expect(trunk, dataset, run.plan)
-    for trunk in sorted(missing, key=search.training_order):
-        if run.run.elapsed_s > run.plan.search.budget_minutes * 60:
-            run.run.say(
-                "train", f"{trunk.id} is left out: the budget of {run.plan.search.budget_minutes:g} min is used up"
-            )
-            continue
+    students = [trunk for trunk in dict.fromkeys(c.trunk for c in entries) if trunk.family == "student"]
+    students.sort(key=lambda trunk: -max(e.predicted_bytes for c, e in entries.items() if c.trunk == trunk))
+    for linear in dict.fromkeys(c.trunk for c in entries if c.trunk.family == "linear"):
+        with run.run.stage("train", linear.id):
+            done = (*done, _train(run, linear, None, dataset))
+    for grown in done:
+        _derive(run, dataset, entries, grown)
+    chances: dict[Trunk, float] = {}
+    skipped: dict[Trunk, str] = {}
+    while True:
+        skipped |= _too_late(run, dataset, [t for t in students if t not in chances and t not in skipped])
+        possible = [t for t in students if t not in skipped]
+        run.forecast.students(search.in_question(possible, chances), dataset, run.plan)
+        trunk = search.next_student(possible, chances)
+        if trunk is None:
+            break
         with run.run.stage("train", trunk.id):
-            grown[trunk] = _train(run, trunk, reference if trunk.family == "student" else None, dataset)
-        run.forecast.trained(trunk)
-    return tuple(grown.values())
+            grown = _train(run, trunk, reference, dataset)
+        _derive(run, dataset, entries, grown)
+        chances[trunk] = _chance(run, dataset, trunk, tuple(entries.values()))
+        run.run.say("search", f"{trunk.id} has a chance of {chances[trunk]:.0%} to be certified")
+    skipped |= search.pointless(students, chances)
+    return [replace(e, obstacle=skipped[c.trunk]) if c.trunk in skipped else e for c, e in entries.items()]
+
+
+def _too_late(run: Session, dataset: Dataset, students: Sequence[Trunk]) -> dict[Trunk, str]:
+    """Return, with the reason, the students that would not be trained before the budget is used up."""
+    budget = run.plan.search.budget_minutes
+    left = budget * 60 - run.run.elapsed_s
+    reason = f"not trained: it would not be ready within the budget of {budget:g} minutes"
+    return {trunk: reason for trunk in students if run.forecast.cost_s(trunk, dataset, run.plan) > left}
+
+
+def _derive(run: Session, dataset: Dataset, entries: dict[Candidate, Entry], grown: Grown) -> None:
+    """Build and evaluate every candidate of a trunk; `entries` is filled in."""
+    for candidate in [c for c in entries if c.trunk == grown.trunk]:
+        with run.run.stage("build", candidate.id):
+            entry = building.build(entries[candidate], grown, dataset, run.run.home)
+        with run.run.stage("evaluate", candidate.id):
+            entries[candidate] = building.evaluate(entry, dataset, run.targets[0], run.run.home)
+        run.forecast.built()
+
+
+def _chance(run: Session, dataset: Dataset, trunk: Trunk, entries: Sequence[Entry]) -> float:
+    """Return the chance that the safest bundle of a trunk is certified; 0 when none could be built."""
+    seen = {found.candidate: found for found in compared(run, dataset, entries)}
+    gates_ = run.plan.gates.settings()
+    mine = [seen[e.id] for e in entries if e.candidate.trunk == trunk and e.id in seen]
+    return max((selection.chance(found, dataset.sealed, gates_) for found in mine), default=0.0)
 
 
 def _train(run: Session, trunk: Trunk, start: Grown | None, dataset: Dataset) -> Grown:
     plan = run.plan
     recipe = TrainingSettings(**plan.training.model_dump())
     return train(trunk, start, dataset, recipe, run.run.home, max_tokens=plan.data.max_tokens, seed=plan.run.seed)
-
-
-def climb(run: Session, dataset: Dataset, rungs: Sequence[search.Rung], grown: Sequence[Grown]) -> list[Entry]:
-    """Build every candidate and see what it answers on the search split."""
-    trunks = {g.trunk: g for g in grown}
-    entries = []
-    for number, rung in enumerate(rungs, start=1):
-        entry = Entry(candidate=rung.candidate, predicted_bytes=rung.predicted_bytes)
-        trunk = trunks.get(rung.candidate.trunk)
-        if trunk is None:
-            minutes = run.plan.search.budget_minutes
-            entries.append(replace(entry, obstacle=f"not trained: the budget of {minutes:g} minutes was used up"))
-            continue
-        with run.run.stage("build", f"{entry.id} ({number} of {len(rungs)})"):
-            entry = building.build(entry, trunk, dataset, run.run.home)
-        with run.run.stage("evaluate", entry.id):
-            entries.append(building.evaluate(entry, dataset, run.targets[0], run.run.home))
-        run.forecast.built()
-    return entries
 
 
 def join_champion(run: Session, dataset: Dataset, entries: list[Entry]) -> list[Entry]:

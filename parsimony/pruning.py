@@ -26,6 +26,15 @@ def ffn_width(encoder: torch.nn.Module) -> int:
     return int(getattr(encoder.config, _width_name(encoder)))
 
 
+def prunable_width(encoder: torch.nn.Module) -> int | None:
+    """Return the number of neurons of each feed-forward block, None where they cannot be taken out."""
+    try:
+        _pairs(encoder)
+    except ValueError:
+        return None
+    return ffn_width(encoder)
+
+
 def _width_name(encoder: torch.nn.Module) -> str:
     for name in _WIDTHS:
         if hasattr(encoder.config, name):

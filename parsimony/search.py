@@ -1,23 +1,29 @@
-"""The ladder: every candidate worth trying, smallest first, with its size predicted before it is built."""
+"""The ladder: every candidate worth trying, smallest first, with its size predicted before it is built; and the climb,
+which trains few of the students and skips those that cannot matter.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from parsimony.families.encoder import FROZEN
-from parsimony.families.student import layers_in, student_shape
+from parsimony.families.student import student_shape
 from parsimony.records import Candidate, Trunk
 from parsimony.techniques import TECHNIQUES
 
 Chains = tuple[tuple[str, ...], ...]
 
+# A student that has at least this chance to be certified sends the search to smaller ones, another to larger ones.
+HOPEFUL = 0.5
+_NARROW = 4
+
 # What is worth deriving from each trunk. Fusion changes speed, not answers; quantised bundles are always trimmed
 # too, because an untrimmed one is never the smallest. The reference is kept as it is, and shown with each lever alone.
 _LINEAR: Chains = ((), ("trim",), ("trim", "int8"), ("trim", "int4"))
-_SMALL: Chains = (("trim", "fusion"), ("trim", "fusion", "int8"), ("trim", "fusion", "int4"))
-_REFERENCE: Chains = ((), ("fusion", "int8"), *_SMALL)
-_FROZEN: Chains = ((), ("trim", "fusion", "int8"), ("trim", "fusion", "int4"))
+_SMALL: Chains = (("trim", "fusion", "int8"), ("trim", "fusion", "int4"))
+_REFERENCE: Chains = ((), ("fusion", "int8"), ("trim", "fusion"), *_SMALL)
+_FROZEN: Chains = ((), *_SMALL)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,26 +44,59 @@ def reference_trunk(base: str) -> Trunk:
     return Trunk(family="encoder", base=base)
 
 
-def student_trunks(base: str, layers: int) -> tuple[Trunk, ...]:
-    """Return students of about half, a third and a sixth of the layers, the deepest first."""
-    depths = sorted({max(1, round(layers * share)) for share in (1 / 2, 1 / 3, 1 / 6)} - {layers}, reverse=True)
-    return tuple(Trunk(family="student", base=base, shape=student_shape(depth)) for depth in depths)
+def student_trunks(base: str, layers: int, neurons: int | None) -> tuple[Trunk, ...]:
+    """Return students of fewer layers, and of layers with a quarter of the neurons, the largest first.
+
+    neurons: width of the base's feed-forward blocks; None where no neurons can be taken out.
+    """
+    depths = sorted({max(1, round(layers * share)) for share in (1, 1 / 2, 1 / 3, 1 / 6)}, reverse=True)
+    shapes = {student_shape(depth): float(depth) for depth in depths if depth < layers}
+    if neurons is not None and (narrow := neurons // _NARROW) > 0:
+        # A layer's attention has 4 matrices of hidden x hidden, its block 2 of hidden x neurons, usually 4 x hidden.
+        shapes = {shape: cost for shape, cost in shapes.items() if cost >= layers / 2}
+        shapes |= {student_shape(depth, narrow): depth * (1 + 2 / _NARROW) / 3 for depth in depths}
+    return tuple(Trunk(family="student", base=base, shape=shape) for shape in sorted(shapes, key=lambda s: -shapes[s]))
 
 
-def trunks(families: Sequence[str], base: str, layers: int) -> tuple[Trunk, ...]:
-    """Return what is trained beside probes and reference."""
-    found: list[Trunk] = []
-    if "linear" in families:
-        found.append(Trunk(family="linear", base=base))
-    if "student" in families:
-        found.extend(student_trunks(base, layers))
-    return tuple(found)
+def in_question(students: Sequence[Trunk], chances: Mapping[Trunk, float]) -> tuple[Trunk, ...]:
+    """Return the students that may still be worth training.
+
+    `students` are sorted from the largest; `chances` holds, for those that are trained, the chance that the safest of
+    their bundles is certified. What is larger than a hopeful student cannot win; what is smaller than one without hope
+    is taken to have none either.
+    """
+    low, high = 0, len(students)
+    for place, student in enumerate(students):
+        if (chance := chances.get(student)) is None:
+            continue
+        if chance >= HOPEFUL:
+            low = place + 1
+        else:
+            high = min(high, place)
+    return tuple(students[low:high])
 
 
-def training_order(trunk: Trunk) -> tuple[int, int]:
-    """Sort trunks so that what is cheap comes first, then the deepest student, which is the safest."""
-    depth = layers_in(trunk.shape) if trunk.family == "student" else 0
-    return (0 if trunk.family == "linear" else 1), -depth
+def next_student(students: Sequence[Trunk], chances: Mapping[Trunk, float]) -> Trunk | None:
+    """Return the student in the middle of those in question, or None when there is none left: a bisection."""
+    left = in_question(students, chances)
+    return left[len(left) // 2] if left else None
+
+
+def pointless(students: Sequence[Trunk], chances: Mapping[Trunk, float]) -> dict[Trunk, str]:
+    """Return why each student that the search left out was left out."""
+    found = {}
+    for place, student in enumerate(students):
+        smaller = [t for t in students[place + 1 :] if chances.get(t, 0.0) >= HOPEFUL]
+        larger = [t for t in students[:place] if t in chances]
+        if student in chances:
+            continue
+        if smaller:
+            found[student] = f"not trained: {smaller[-1].id} is smaller and may well be certified"
+        elif larger:
+            found[student] = (
+                f"not trained: {larger[-1].id} is larger and has a chance of {chances[larger[-1]]:.0%} only"
+            )
+    return found
 
 
 def candidates(

@@ -30,7 +30,7 @@ class Shape:
 
     `lookup` lists (rows, columns) of embedding tables other than the token table, `products` (inputs, outputs)
     of one layer's matrices, `vectors` and `fixed` the fp32 numbers of one layer and of the rest; `neurons` is the width
-    of a layer's feed-forward block, `positions` how many of each table's rows the tokenizer's cut can reach.
+    of a layer's feed-forward block, None where it cannot be narrowed, `positions` how many of each table's rows the tokenizer's cut can reach.
     """
 
     vocabulary: int
@@ -43,7 +43,7 @@ class Shape:
     tokenizer_bytes: int
     trimmed_vocabulary: int
     trimmed_tokenizer_bytes: int
-    neurons: int
+    neurons: int | None
     positions: int
 
 
@@ -54,7 +54,7 @@ def shape_of(base: Path, texts: tuple[str, ...], max_tokens: int) -> Shape:
     from transformers import AutoConfig, AutoModel
 
     from parsimony.classifier import layers_of, padding_position
-    from parsimony.pruning import ffn_width
+    from parsimony.pruning import prunable_width
 
     config = AutoConfig.from_pretrained(base, trust_remote_code=False)
     with torch.device("meta"):
@@ -77,7 +77,7 @@ def shape_of(base: Path, texts: tuple[str, ...], max_tokens: int) -> Shape:
         tokenizer_bytes=len(tokenizer.encode()),
         trimmed_vocabulary=kept,
         trimmed_tokenizer_bytes=trimmed_bytes,
-        neurons=ffn_width(encoder),
+        neurons=prunable_width(encoder),
         positions=max_tokens + 1 + (-1 if (start := padding_position(encoder)) is None else start),
     )
 
@@ -95,7 +95,7 @@ def predict(candidate: Candidate, shape: Shape, labels: tuple[str, ...]) -> int:
     """Return the bytes that this candidate's bundle will have."""
     trimmed = "trim" in candidate.after
     if candidate.trunk.family == "student":
-        shape = _student(shape, layers_in(candidate.trunk.shape), neurons_in(candidate.trunk.shape) or shape.neurons)
+        shape = _student(shape, layers_in(candidate.trunk.shape), neurons_in(candidate.trunk.shape))
     rows = shape.trimmed_vocabulary if trimmed else shape.vocabulary
     files = (shape.trimmed_tokenizer_bytes if trimmed else shape.tokenizer_bytes) + _FILES_OVERHEAD
     files += _SHARED_ROW_OVERHEAD if trimmed else 0
@@ -105,19 +105,15 @@ def predict(candidate: Candidate, shape: Shape, labels: tuple[str, ...]) -> int:
     return round(files + _transformer(candidate, shape, rows, len(labels)))
 
 
-def _student(shape: Shape, layers: int, neurons: int) -> Shape:
+def _student(shape: Shape, layers: int, neurons: int | None) -> Shape:
     """Return the shape of a student: fewer layers, narrower ones, no position that is never used."""
-    products = tuple(
-        (neurons if rows == shape.neurons else rows, neurons if columns == shape.neurons else columns)
-        for rows, columns in shape.products
-    )
-    return replace(
-        shape,
-        layers=layers,
-        products=products,
-        vectors=shape.vectors - (shape.neurons - neurons),
-        lookups=tuple((min(rows, shape.positions), columns) for rows, columns in shape.lookups),
-    )
+    lookups = tuple((min(rows, shape.positions), columns) for rows, columns in shape.lookups)
+    fewer = replace(shape, layers=layers, lookups=lookups)
+    if neurons is None or shape.neurons is None:
+        return fewer
+    narrow = {shape.neurons: neurons}
+    products = tuple((narrow.get(rows, rows), narrow.get(columns, columns)) for rows, columns in shape.products)
+    return replace(fewer, products=products, vectors=shape.vectors - (shape.neurons - neurons))
 
 
 def _linear(candidate: Candidate, rows: int, classes: int) -> float:

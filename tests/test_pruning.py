@@ -10,7 +10,7 @@ import torch
 from tinymodels import Architecture, base_of, tables
 
 from parsimony.classifier import Classifier, cut_positions, features, layers_of, load, load_base, position_limit, save
-from parsimony.pruning import ffn_width, prune_ffn
+from parsimony.pruning import ffn_width, prunable_width, prune_ffn
 from parsimony.vocabulary import token_ids
 
 TRAIN, SEARCH, _ = tables()
@@ -77,6 +77,8 @@ def test_the_rest_answers_for_neurons_that_say_the_same() -> None:
 
 def test_a_gated_block_is_refused() -> None:
     classifier = fresh("modernbert")
+    assert prunable_width(classifier.encoder) is None
+    assert prunable_width(fresh("roberta").encoder) == 96
     with pytest.raises(ValueError, match="feed-forward blocks of a modernbert are no plain pair of matrices"):
         prune_ffn(classifier, 8, token_ids(classifier.tokenizer, TRAIN.texts))
 

@@ -11,7 +11,9 @@ from parsimony.techniques import TECHNIQUES
 BASE = "package:small"
 ALL = ("linear", "student", "encoder")
 REFERENCE = search.reference_trunk(BASE)
-TRUNKS = (*search.probe_trunks([BASE]), REFERENCE, *search.trunks(ALL, BASE, 6))
+LINEAR = Trunk(family="linear", base=BASE)
+STUDENTS = search.student_trunks(BASE, 6, 1536)
+TRUNKS = (*search.probe_trunks([BASE]), REFERENCE, LINEAR, *STUDENTS)
 
 
 def _chains(trunk: Trunk, families: tuple[str, ...] = ALL, architecture: str | None = None) -> list[tuple[str, ...]]:
@@ -29,36 +31,69 @@ def test_every_base_is_probed_as_it_is() -> None:
     )
 
 
+def _shapes(layers: int, neurons: int | None) -> list[str]:
+    return [".".join(trunk.shape) for trunk in search.student_trunks(BASE, layers, neurons)]
+
+
 @pytest.mark.parametrize(
     ("layers", "depths"), [(1, []), (2, [1]), (3, [2, 1]), (4, [2, 1]), (6, [3, 2, 1]), (12, [6, 4, 2])]
 )
-def test_students_have_about_half_a_third_and_a_sixth_of_the_layers(layers: int, depths: list[int]) -> None:
-    shapes = [trunk.shape for trunk in search.student_trunks(BASE, layers)]
-    assert shapes == [(f"layers-{depth}",) for depth in depths]
+def test_without_narrow_layers_students_have_a_half_a_third_and_a_sixth_of_them(layers: int, depths: list[int]) -> None:
+    assert _shapes(layers, None) == [f"layers-{depth}" for depth in depths]
 
 
-def test_only_the_families_asked_for_are_trained() -> None:
-    assert [t.family for t in search.trunks(("linear",), BASE, 6)] == ["linear"]
-    assert [t.family for t in search.trunks(("student", "encoder"), BASE, 6)] == ["student"] * 3
-    assert search.trunks(("encoder",), BASE, 6) == ()
-
-
-def test_what_is_cheap_is_trained_first_then_the_deepest_student() -> None:
-    found = search.trunks(ALL, BASE, 6)
-    order = sorted((found[i] for i in (2, 3, 0, 1)), key=search.training_order)
-    assert [trunk.id for trunk in order] == [
-        "linear(small)",
-        "student.layers-3(small)",
-        "student.layers-2(small)",
-        "student.layers-1(small)",
+def test_with_narrow_layers_students_go_from_all_layers_narrow_down_to_one() -> None:
+    assert _shapes(6, 1536) == [
+        "layers-3",
+        "layers-6.ffn-384",
+        "layers-3.ffn-384",
+        "layers-2.ffn-384",
+        "layers-1.ffn-384",
     ]
+    assert _shapes(1, 1536) == ["layers-1.ffn-384"]
+    assert _shapes(2, 3) == ["layers-1"]
+
+
+def _climb(passing: int) -> list[int]:
+    """Return the places trained, in order, when only the first `passing` students are good enough."""
+    chances: dict[Trunk, float] = {}
+    while (student := search.next_student(STUDENTS, chances)) is not None:
+        chances[student] = 0.9 if STUDENTS.index(student) < passing else 0.1
+    return [STUDENTS.index(student) for student in chances]
+
+
+def test_the_smallest_student_that_passes_is_found_with_few_trainings() -> None:
+    assert len(STUDENTS) == 5
+    for passing in range(6):
+        tried = _climb(passing)
+        assert len(tried) <= 3
+        assert tried[0] == 2
+        if passing > 0:
+            assert passing - 1 in tried  # the smallest that passes
+        if passing < 5:
+            assert passing in tried  # and the next smaller one, which does not
+
+
+def test_a_student_without_a_number_for_its_chance_is_no_hope() -> None:
+    chances = {STUDENTS[2]: float("nan")}
+    assert search.in_question(STUDENTS, chances) == STUDENTS[:2]
+
+
+def test_every_student_left_out_says_why() -> None:
+    assert search.pointless(STUDENTS, {STUDENTS[2]: 0.7, STUDENTS[4]: 0.02, STUDENTS[3]: 0.3}) == dict.fromkeys(
+        STUDENTS[:2], "not trained: student.layers-3.ffn-384(small) is smaller and may well be certified"
+    )
+    assert search.pointless(STUDENTS, {STUDENTS[2]: 0.2, STUDENTS[1]: 0.1, STUDENTS[0]: 0.9}) == dict.fromkeys(
+        STUDENTS[3:], "not trained: student.layers-3.ffn-384(small) is larger and has a chance of 20% only"
+    )
+    assert search.pointless(STUDENTS, {}) == {}
 
 
 def test_the_ladder_is_sorted_by_predicted_size_and_names_nothing_twice() -> None:
     rungs = search.ladder(TRUNKS, ALL, REFERENCE, _length)
     sizes = [rung.predicted_bytes for rung in rungs]
     assert sizes == sorted(sizes)
-    assert len({rung.candidate.id for rung in rungs}) == len(rungs) == 4 + 3 + 5 + 3 * 3
+    assert len({rung.candidate.id for rung in rungs}) == len(rungs) == 4 + 3 + 5 + 5 * 2
 
 
 def test_every_technique_of_the_ladder_is_in_the_registry_and_quantisation_comes_last() -> None:
@@ -94,8 +129,7 @@ def test_an_architecture_that_can_be_fused_and_one_that_is_unknown_are_tried_wit
 
 
 def test_the_linear_family_does_not_depend_on_the_architecture() -> None:
-    linear = search.trunks(("linear",), BASE, 6)[0]
-    assert _chains(linear, architecture="modernbert") == _chains(linear)
+    assert _chains(LINEAR, architecture="modernbert") == _chains(LINEAR)
 
 
 def test_the_ladder_asks_for_the_architecture_of_every_trunk() -> None:
