@@ -22,6 +22,7 @@ _GRAPH_OVERHEAD = {"": 3_000, "int8": 4_450, "int4": 3_600}
 _LINEAR_OVERHEAD = {"": 950, "int8": 1_520, "int4": 1_350}
 _FILES_OVERHEAD = 750
 _SHARED_ROW_OVERHEAD = 140
+_COUNTED_POSITIONS_OVERHEAD = 2_450
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +31,8 @@ class Shape:
 
     `lookup` lists (rows, columns) of embedding tables other than the token table, `products` (inputs, outputs)
     of one layer's matrices, `vectors` and `fixed` the fp32 numbers of one layer and of the rest; `neurons` is the width
-    of a layer's feed-forward block, None where it cannot be narrowed, `positions` how many of each table's rows the tokenizer's cut can reach.
+    of a layer's feed-forward block, None where it cannot be narrowed, `positions` how many of each table's rows the tokenizer's cut can reach,
+    `counts_positions` whether the graph counts them from the padding token (RoBERTa) instead of listing them.
     """
 
     vocabulary: int
@@ -45,6 +47,7 @@ class Shape:
     trimmed_tokenizer_bytes: int
     neurons: int | None
     positions: int
+    counts_positions: bool
 
 
 @lru_cache(maxsize=16)
@@ -65,6 +68,7 @@ def shape_of(base: Path, texts: tuple[str, ...], max_tokens: int) -> Shape:
     tables = [p.shape for n, p in outside if p.ndim == 2 and "embedding" in n and "token_type" not in n]
     token_table = encoder.get_input_embeddings().weight.shape
     tokenizer = serving_tokenizer((base / TOKENIZER).read_text(encoding="utf-8"), max_tokens=max_tokens)
+    padding = padding_position(encoder)
     kept, trimmed_bytes = _trimmed(tokenizer, texts, token_table[0])
     return Shape(
         vocabulary=token_table[0],
@@ -78,7 +82,8 @@ def shape_of(base: Path, texts: tuple[str, ...], max_tokens: int) -> Shape:
         trimmed_vocabulary=kept,
         trimmed_tokenizer_bytes=trimmed_bytes,
         neurons=prunable_width(encoder),
-        positions=max_tokens + 1 + (-1 if (start := padding_position(encoder)) is None else start),
+        positions=max_tokens if padding is None else max_tokens + padding + 1,
+        counts_positions=padding is not None,
     )
 
 
@@ -129,7 +134,8 @@ def _transformer(candidate: Candidate, shape: Shape, rows: int, classes: int) ->
     structure = (
         layers * _LAYER_OVERHEAD[_bits(candidate)]["fusion" in candidate.after] + _GRAPH_OVERHEAD[_bits(candidate)]
     )
-    numbered = sum(rows for rows, _ in shape.lookups) * _POSITION_NUMBER  # positions are themselves looked up in a list
+    listed = sum(rows for rows, _ in shape.lookups) * _POSITION_NUMBER  # positions are themselves looked up in a list
+    numbered = _COUNTED_POSITIONS_OVERHEAD if shape.counts_positions else listed
     return tables + matrices + fixed + structure + numbered
 
 

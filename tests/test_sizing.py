@@ -17,13 +17,15 @@ from parsimony.trunk_store import grow
 TRAIN, _, _ = tables()
 ALL = ("linear", "student", "encoder")
 # A tiny graph is half names and node records, which differ between architectures; weights are predicted exactly.
-TOLERANCE: dict[Architecture, float] = {"bert": 0.02, "distilbert": 0.03, "roberta": 0.03, "modernbert": 0.2}
+TOLERANCE: dict[Architecture, float] = {"bert": 0.02, "distilbert": 0.03, "roberta": 0.02, "modernbert": 0.2}
 
 
 def sizes_of(architecture: Architecture, folder: Path) -> dict[str, tuple[int, int]]:
     """Return predicted and real bytes of every candidate of the ladder."""
     shape = sizing.shape_of(base_of(architecture), TRAIN.texts, 64)
     names: tuple[Name, ...] = ("reference", "student", "linear")
+    if architecture != "modernbert":  # its feed-forward blocks are gated: no neuron can be taken out
+        names = (*names, "narrow")
     trunks = {trunk_of(architecture, name): name for name in names}
     found = {}
     for rung in search.ladder(
@@ -44,7 +46,7 @@ def sizes_of(architecture: Architecture, folder: Path) -> dict[str, tuple[int, i
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_even_of_a_tiny_base_the_whole_ladder_is_built_as_predicted(architecture: Architecture, tmp_path: Path) -> None:
     found = sizes_of(architecture, tmp_path)
-    assert len(found) == 5 + 3 + 4
+    assert len(found) == 5 + 2 + 4 + (0 if architecture == "modernbert" else 2)
     errors = {name: predicted / real - 1 for name, (predicted, real) in found.items()}
     worst = max(errors, key=lambda name: abs(errors[name]))
     assert abs(errors[worst]) < TOLERANCE[architecture], (worst, errors[worst])

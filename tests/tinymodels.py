@@ -21,7 +21,7 @@ from parsimony.trunk_store import Grown, grow
 
 Architecture = Literal["bert", "distilbert", "roberta", "modernbert"]
 ARCHITECTURES: tuple[Architecture, ...] = ("bert", "distilbert", "roberta", "modernbert")
-Name = Literal["frozen", "reference", "student", "linear"]
+Name = Literal["frozen", "reference", "student", "narrow", "linear"]
 LABELS = ("card", "meal", "travel", "weather")
 HEADS, POSITIONS = 4, 96
 DATA = "digest of the tables"
@@ -136,7 +136,7 @@ def base_of(architecture: Architecture) -> Path:
 def grown(architecture: Architecture, name: Name) -> Grown:
     """Return a trained trunk of this architecture, grown once a session with what it starts from."""
     trunk = trunk_of(architecture, name)
-    before: dict[Name, Name] = {"reference": "frozen", "student": "reference"}
+    before: dict[Name, Name] = {"reference": "frozen", "student": "reference", "narrow": "reference"}
     start = Path(grown(architecture, before[name]).folder) if name in before else None
     return grow(material(base_of(architecture), trunk, start), DATA, Path(_SESSION.name) / "trunks")
 
@@ -148,6 +148,7 @@ def trunk_of(architecture: Architecture, name: Name) -> Trunk:
         "frozen": Trunk(family="encoder", base=base, shape=("frozen",)),
         "reference": Trunk(family="encoder", base=base),
         "student": Trunk(family="student", base=base, shape=("layers-2",)),
+        "narrow": Trunk(family="student", base=base, shape=("layers-2", "ffn-24")),
         "linear": Trunk(family="linear", base=base),
     }
     return trunks[name]
