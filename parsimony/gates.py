@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from parsimony import stats
+from parsimony import exact, stats
 from parsimony.records import (
     Certificate,
     GateResult,
@@ -47,7 +47,8 @@ def certify(
     result, n = score(truth, candidate, classes), len(truth)
     if gates.metric == "accuracy":
         difference = (c - b) / n
-        low, high = stats.paired_bounds(b, c, n, gates.confidence)
+        critical = exact.critical_value(n, gates.margin, gates.confidence)
+        low, high = stats.paired_bounds(b, c, n, gates.confidence, critical)
     else:
         difference = result.macro_f1 - stats.macro_f1(truth, reference, classes)
         low, high = stats.macro_f1_bounds(truth, reference, candidate, classes, gates.confidence, seed)

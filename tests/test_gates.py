@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from decisions import ENVIRONMENT
 
-from parsimony import gates, stats
+from parsimony import exact, gates, stats
 from parsimony.records import (
     Certificate,
     GateResult,
@@ -38,6 +38,10 @@ def pair(n: int, only_reference: int, only_candidate: int) -> tuple[np.ndarray, 
 
 def certify(n: int, b: int, c: int, settings: GateSettings = SETTINGS) -> Certificate:
     return gates.certify(*pair(n, b, c), 2, settings, position=1, seed=0)
+
+
+def bounds(b: int, c: int, n: int, margin: float = 0.02) -> tuple[float, float]:
+    return stats.paired_bounds(b, c, n, 0.95, exact.critical_value(n, margin, 0.95))
 
 
 def result(verdict: GateVerdict, name: str = "gate", reason: str = "because") -> GateResult:
@@ -69,7 +73,7 @@ def measurement(p99: tuple[float, float, float] = (7.0, 8.0, 9.0), **changes: An
 @pytest.mark.parametrize(("b", "c", "expected"), [(10, 5, "pass"), (200, 60, "fail"), (80, 30, "inconclusive")])
 def test_the_margin_is_judged_by_both_bounds(b: int, c: int, expected: GateVerdict) -> None:
     certificate = certify(3000, b, c)
-    low, high = stats.paired_bounds(b, c, 3000, 0.95)
+    low, high = bounds(b, c, 3000)
     assert (certificate.verdict, certificate.lower_bound, certificate.difference) == (expected, low, (c - b) / 3000)
     assert {"pass": low > -0.02, "fail": high < -0.02, "inconclusive": low <= -0.02 <= high}[expected]
 
@@ -79,7 +83,7 @@ def test_a_certificate_holds_the_whole_comparison() -> None:
         n=1000,
         score=Score(n=1000, correct=996, accuracy=0.996, macro_f1=0.996),
         difference=-0.002,
-        lower_bound=stats.paired_bounds(4, 2, 1000, 0.95)[0],
+        lower_bound=bounds(4, 2, 1000)[0],
         only_reference_right=4,
         only_candidate_right=2,
         verdict="pass",
@@ -93,7 +97,8 @@ def test_two_models_that_answer_few_rows_alike_are_not_certified_alike(settings:
     """Equal answers to ten rows prove little; only the reference itself is known not to be worse."""
     certificate = certify(10, 0, 0, settings)
     assert (certificate.verdict, certificate.difference) == ("inconclusive", 0.0)
-    assert certificate.lower_bound == stats.paired_bounds(0, 0, 10, 0.95)[0]
+    exactly = bounds(0, 0, 10) if settings == SETTINGS else stats.paired_bounds(0, 0, 10, 0.95)
+    assert certificate.lower_bound == exactly[0]
 
 
 def test_the_reference_is_not_worse_than_itself_on_any_number_of_rows() -> None:
@@ -143,9 +148,14 @@ def test_a_loss_beyond_the_margin_asks_for_no_rows() -> None:
 
 
 def test_the_margin_is_strict() -> None:
-    low = stats.paired_bounds(5, 0, 1000, 0.95)[0]
-    assert certify(1000, 5, 0, replace(SETTINGS, margin=-low)).verdict == "inconclusive"
-    assert certify(1000, 5, 0, replace(SETTINGS, margin=-low * 1.000001)).verdict == "pass"
+    """A bound just at the margin is not beyond it."""
+    margins = [float(margin) for margin in np.linspace(0.009, 0.013, 9)]
+    words = [certify(1000, 5, 0, replace(SETTINGS, margin=margin)).verdict for margin in margins]
+    assert words == ["pass" if bounds(5, 0, 1000, m)[0] > -m else "inconclusive" for m in margins]
+    assert set(words) == {"pass", "inconclusive"}
+    truth = np.zeros(10, dtype=np.int64)
+    with_bound = replace(SETTINGS, margin=-bounds(0, 0, 10)[0])
+    assert gates.certify(truth, truth, truth, 2, with_bound, position=1, seed=0).verdict != "fail"
 
 
 def test_a_margin_that_is_not_a_number_passes_nothing() -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from decisions import ENVIRONMENT
 
-from parsimony import gates, judging, stats
+from parsimony import exact, gates, judging, stats
 from parsimony.judging import Entry
 from parsimony.records import (
     BuiltBundle,
@@ -151,7 +151,8 @@ def test_the_reference_is_certified_by_itself_and_asked_once() -> None:
 
 def test_another_bundle_with_the_same_answers_gets_the_bound_of_its_rows() -> None:
     found = certify(("twin",), Sealed(reference=REFERENCE, twin=REFERENCE.copy()))
-    assert found["twin"][0].lower_bound == stats.paired_bounds(0, 0, N, 0.95)[0]
+    critical = exact.critical_value(N, SETTINGS.margin, 0.95)
+    assert found["twin"][0].lower_bound == stats.paired_bounds(0, 0, N, 0.95, critical)[0]
 
 
 def test_each_certificate_is_that_of_the_gates() -> None:

@@ -1,0 +1,66 @@
+"""The critical value keeps its level in every world that is enumerated, and is no larger than that takes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.stats import multinomial, norm
+
+from parsimony import exact, stats
+
+
+def false_certificates(n: int, margin: float, gain: float, critical: float) -> float:
+    """Return how often a candidate that truly loses the margin is certified: every table of n rows, one by one."""
+    tables = np.array([(b, c) for b in range(n + 1) for c in range(n + 1 - b)])
+    certified = -exact.scores(tables[:, 0], tables[:, 1], n, margin) > critical
+    cells = np.column_stack((tables, n - tables.sum(1)))
+    return float(multinomial.pmf(cells[certified], n, [gain + margin, gain, 1 - 2 * gain - margin]).sum())
+
+
+def test_many_statistics_at_once_are_those_of_one_by_one() -> None:
+    tables = np.array([(0, 0), (1, 0), (0, 1), (7, 1), (13, 3), (21, 0), (0, 21)])
+    for loss in (0.001, 0.01, 0.2):
+        single = [stats.score(int(b), int(c), 21, loss) for b, c in tables]
+        np.testing.assert_allclose(exact.scores(tables[:, 0], tables[:, 1], 21, loss), single, rtol=1e-12)
+
+
+@pytest.mark.parametrize(("n", "margin"), [(60, 0.05), (58, 0.05), (90, 0.03), (45, 0.1)])
+def test_no_share_of_rows_apart_gives_more_false_certificates_than_promised(n: int, margin: float) -> None:
+    critical = exact.critical_value(n, margin, 0.95)
+    shares = [false_certificates(n, margin, gain, critical) for gain in (0.0, 0.001, 0.003, 0.01, 0.03, 0.1, 0.25, 0.4)]
+    assert max(shares) <= 0.0502  # between the grid's points the chance may rise by so much
+    assert max(shares) > 0.035
+
+
+def test_the_nominal_value_does_not_keep_its_level_where_the_exact_one_does() -> None:
+    """268 rows without one apart: by the normal quantile certified, and with a true loss of 1 % in 6.8 % of samples."""
+    z = float(norm.ppf(0.95))
+    assert stats.paired_bounds(0, 0, 268, 0.95)[0] > -0.01
+    critical = exact.critical_value(268, 0.01, 0.95)
+    assert critical > z
+    assert stats.paired_bounds(0, 0, 268, 0.95, critical)[0] < -0.01
+    assert 0.99**268 > 0.06
+    assert stats.paired_bounds(0, 0, 299, 0.95, exact.critical_value(299, 0.01, 0.95))[0] > -0.01
+    assert 0.99**299 < 0.05
+
+
+@pytest.mark.parametrize(("n", "margin", "confidence"), [(3080, 0.01, 0.95), (10_000, 0.02, 0.95), (3000, 0.01, 0.99)])
+def test_with_many_rows_it_comes_near_the_normal_quantile(n: int, margin: float, confidence: float) -> None:
+    nominal = float(norm.ppf(confidence))
+    assert pytest.approx(exact.critical_value(n, margin, confidence) / nominal, abs=0.005) == 1.0
+
+
+def test_the_upper_bound_keeps_the_quantile() -> None:
+    assert stats.paired_bounds(9, 4, 300, 0.95, 2.5)[1] == stats.paired_bounds(9, 4, 300, 0.95)[1]
+    assert stats.paired_bounds(9, 4, 300, 0.95, 2.5)[0] < stats.paired_bounds(9, 4, 300, 0.95)[0]
+
+
+@pytest.mark.parametrize(("n", "margin"), [(0, 0.01), (10, 0.0), (10, 1.0)])
+def test_no_rows_or_no_margin_is_refused(n: int, margin: float) -> None:
+    with pytest.raises(ValueError, match="expected rows and a margin between 0 and 1"):
+        exact.critical_value(n, margin, 0.95)
+
+
+def test_one_row_can_be_tested_and_never_certifies() -> None:
+    critical = exact.critical_value(1, 0.01, 0.95)
+    assert stats.paired_bounds(0, 0, 1, 0.95, critical)[0] < -0.01
