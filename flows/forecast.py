@@ -66,7 +66,7 @@ class Forecast:
 
     def built(self) -> None:
         """Take one candidate off the list."""
-        self.waiting -= 1
+        self.waiting = max(self.waiting - 1, 0)
         self._tell()
 
     def _tell(self) -> None:

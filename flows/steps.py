@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from flows import settings
@@ -131,16 +131,21 @@ def ladder(run: Session, dataset: Dataset, reference: Trunk) -> tuple[search.Run
     if "student" in plan.search.families:
         trunks += search.student_trunks(reference.base, shape.layers, shape.neurons)
 
-    def predict(candidate: Candidate) -> int:
-        shape = sizing.shape_of(bases.resolve(candidate.trunk.base), texts, plan.data.max_tokens)
-        return sizing.predict(candidate, shape, dataset.labels)
-
     def architecture(trunk: Trunk) -> str:
         return bases.architecture(bases.resolve(trunk.base))
 
-    rungs = search.ladder(trunks, plan.search.families, reference, predict, architecture)
+    rungs = search.ladder(
+        trunks, plan.search.families, reference, lambda candidate: _predicted(plan, dataset, candidate), architecture
+    )
     run.forecast.candidates(len(rungs))
     return rungs
+
+
+def _predicted(plan: Plan, dataset: Dataset, candidate: Candidate) -> int:
+    """Return the bytes that a candidate's bundle will have."""
+    texts = load_split(dataset, "train").texts
+    shape = sizing.shape_of(bases.resolve(candidate.trunk.base), texts, plan.data.max_tokens)
+    return sizing.predict(candidate, shape, dataset.labels)
 
 
 def climb(run: Session, dataset: Dataset, rungs: Sequence[search.Rung], done: Sequence[Grown]) -> list[Entry]:
@@ -155,7 +160,7 @@ def climb(run: Session, dataset: Dataset, rungs: Sequence[search.Rung], done: Se
     for linear in dict.fromkeys(c.trunk for c in entries if c.trunk.family == "linear"):
         with run.run.stage("train", linear.id):
             done = (*done, _train(run, linear, None, dataset))
-    for grown in done:
+    for grown in (reference, *(g for g in done if g != reference)):
         _derive(run, dataset, entries, grown)
     chances: dict[Trunk, float] = {}
     skipped: dict[Trunk, str] = {}
@@ -184,13 +189,39 @@ def _too_late(run: Session, dataset: Dataset, students: Sequence[Trunk]) -> dict
 
 
 def _derive(run: Session, dataset: Dataset, entries: dict[Candidate, Entry], grown: Grown) -> None:
-    """Build and evaluate every candidate of a trunk; `entries` is filled in."""
-    for candidate in [c for c in entries if c.trunk == grown.trunk]:
-        with run.run.stage("build", candidate.id):
-            entry = building.build(entries[candidate], grown, dataset, run.run.home)
-        with run.run.stage("evaluate", candidate.id):
-            entries[candidate] = building.evaluate(entry, dataset, run.targets[0], run.run.home)
-        run.forecast.built()
+    """Build and evaluate every candidate of a trunk; `entries` is filled in.
+
+    Where trimming costs the reference more than half the margin, what is derived with it is derived without it too.
+    """
+    mine = [candidate for candidate in entries if candidate.trunk == grown.trunk]
+    for candidate in mine:
+        _build(run, dataset, entries, grown, candidate)
+    if grown.trunk.family == "linear" or _trimming_cost(run, entries) <= run.plan.gates.margin / 2:
+        return
+    for candidate in dict.fromkeys(search.without_trimming(c) for c in mine if "trim" in c.after):
+        if candidate not in entries:
+            bytes_ = _predicted(run.plan, dataset, candidate)
+            entries[candidate] = Entry(candidate=candidate, predicted_bytes=bytes_)
+            _build(run, dataset, entries, grown, candidate)
+
+
+def _trimming_cost(run: Session, entries: Mapping[Candidate, Entry]) -> float:
+    """Return the accuracy that the reference loses on the search split by trimming alone; 0 when that was not seen."""
+    seen = {
+        frozenset(c.after) - {"fusion"}: e.search.accuracy
+        for c, e in entries.items()
+        if e.search and Candidate(trunk=c.trunk).id == run.reference
+    }
+    whole, trimmed = seen.get(frozenset()), seen.get(frozenset({"trim"}))
+    return 0.0 if whole is None or trimmed is None else whole - trimmed
+
+
+def _build(run: Session, dataset: Dataset, entries: dict[Candidate, Entry], grown: Grown, candidate: Candidate) -> None:
+    with run.run.stage("build", candidate.id):
+        entry = building.build(entries[candidate], grown, dataset, run.run.home)
+    with run.run.stage("evaluate", candidate.id):
+        entries[candidate] = building.evaluate(entry, dataset, run.targets[0], run.run.home)
+    run.forecast.built()
 
 
 def _chance(run: Session, dataset: Dataset, trunk: Trunk, entries: Sequence[Entry]) -> float:

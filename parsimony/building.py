@@ -29,6 +29,7 @@ def key_of(candidate: Candidate, trunk_key: str, labels: tuple[str, ...]) -> str
         "bundle.py",
         "export.py",
         "graphs.py",
+        "quantising.py",
         "vocabulary.py",
         *(f"techniques/{name}.py" for name in candidate.after),
     )

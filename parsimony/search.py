@@ -21,9 +21,10 @@ _NARROW = 4
 # What is worth deriving from each trunk. Fusion changes speed, not answers; quantised bundles are always trimmed
 # too, because an untrimmed one is never the smallest. The reference is kept as it is, and shown with each lever alone.
 _LINEAR: Chains = ((), ("trim",), ("trim", "int8"), ("trim", "int4"))
-_SMALL: Chains = (("trim", "fusion", "int8"), ("trim", "fusion", "int4"))
-_REFERENCE: Chains = ((), ("fusion", "int8"), ("trim", "fusion"), *_SMALL)
-_FROZEN: Chains = ((), *_SMALL)
+_SMALL: Chains = (("trim", "fusion", "int8"), ("trim", "fusion", "mixed"), ("trim", "fusion", "int4"))
+_STUDENT: Chains = (("trim", "fusion"), *_SMALL)
+_REFERENCE: Chains = ((), ("fusion", "int8"), *_STUDENT)
+_FROZEN: Chains = ((), ("trim", "fusion", "int8"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,7 +107,7 @@ def candidates(
 
     Techniques that are known not to work on this architecture are left out of the chains; None: nothing is known.
     """
-    chains = _SMALL
+    chains = _STUDENT
     if trunk.family == "linear":
         chains = _LINEAR
     elif trunk.family == "encoder" and "encoder" not in families:
@@ -116,6 +117,11 @@ def candidates(
     if trunk.family != "linear" and architecture is not None:
         chains = tuple(dict.fromkeys(_usable(after, architecture) for after in chains))
     return tuple(Candidate(trunk=trunk, after=after) for after in chains)
+
+
+def without_trimming(candidate: Candidate) -> Candidate:
+    """Return the candidate with its whole vocabulary."""
+    return Candidate(trunk=candidate.trunk, after=tuple(name for name in candidate.after if name != "trim"))
 
 
 def _usable(chain: tuple[str, ...], architecture: str) -> tuple[str, ...]:

@@ -9,16 +9,16 @@ from pathlib import Path
 
 from parsimony.bases import CONFIG, TOKENIZER
 from parsimony.families.student import layers_in, neurons_in
+from parsimony.quantising import best_block, block_bytes
 from parsimony.records import Candidate
 from parsimony.vocabulary import CannotTrimError, serving_tokenizer, trim
 
 _FP32 = 4.0
-_BLOCK = 32
 _POSITION_NUMBER = 8
 # Bytes of graph structure: names, node records, shapes. Measured on exported graphs, per layer and once,
 # (plain, fused) by what quantisation adds.
-_LAYER_OVERHEAD = {"": (14_100, 2_400), "int8": (21_600, 7_250), "int4": (15_100, 4_200)}
-_GRAPH_OVERHEAD = {"": 3_000, "int8": 4_450, "int4": 3_600}
+_LAYER_OVERHEAD = {"": (14_100, 2_400), "int8": (21_600, 7_250), "mixed": (21_600, 7_250), "int4": (15_100, 4_200)}
+_GRAPH_OVERHEAD = {"": 3_000, "int8": 4_450, "mixed": 4_450, "int4": 3_600}
 _LINEAR_OVERHEAD = {"": 950, "int8": 1_520, "int4": 1_350}
 _FILES_OVERHEAD = 750
 _SHARED_ROW_OVERHEAD = 140
@@ -122,14 +122,17 @@ def _student(shape: Shape, layers: int, neurons: int | None) -> Shape:
 
 
 def _linear(candidate: Candidate, rows: int, classes: int) -> float:
-    tables = _table(candidate, rows, classes) + _table(candidate, rows, 1)
+    block = best_block(())
+    tables = _table(candidate, rows, classes, block) + _table(candidate, rows, 1, block)
     return tables + classes * _FP32 + _LINEAR_OVERHEAD[_bits(candidate)]
 
 
 def _transformer(candidate: Candidate, shape: Shape, rows: int, classes: int) -> float:
     layers = shape.layers
-    tables = _table(candidate, rows, shape.hidden) + sum(_table(candidate, *table) for table in shape.lookups)
-    matrices = layers * sum(_matrix(candidate, *m) for m in shape.products) + _matrix(candidate, shape.hidden, classes)
+    products = ((shape.hidden, classes), *shape.products * layers)
+    block = best_block([(outputs, inputs) for inputs, outputs in products])
+    tables = _table(candidate, rows, shape.hidden, block) + sum(_table(candidate, *t, block) for t in shape.lookups)
+    matrices = sum(_matrix(candidate, *product, block) for product in products)
     fixed = (layers * shape.vectors + shape.fixed + classes) * _FP32
     structure = (
         layers * _LAYER_OVERHEAD[_bits(candidate)]["fusion" in candidate.after] + _GRAPH_OVERHEAD[_bits(candidate)]
@@ -141,19 +144,19 @@ def _transformer(candidate: Candidate, shape: Shape, rows: int, classes: int) ->
 
 def _bits(candidate: Candidate) -> str:
     """Return which quantisation the candidate ends with, or nothing."""
-    return next((name for name in ("int4", "int8") if name in candidate.after), "")
+    return next((name for name in ("int4", "mixed", "int8") if name in candidate.after), "")
 
 
-def _table(candidate: Candidate, rows: int, columns: int) -> float:
-    if "int4" in candidate.after:
-        return rows * (columns / 2 + _FP32 * -(-columns // _BLOCK))
-    return rows * columns * (1.0 if "int8" in candidate.after else _FP32)
+def _table(candidate: Candidate, rows: int, columns: int, block: int) -> float:
+    if _bits(candidate) in {"int4", "mixed"}:
+        return rows * (columns / 2 + _FP32 * -(-columns // block))
+    return rows * columns * (1.0 if _bits(candidate) == "int8" else _FP32)
 
 
-def _matrix(candidate: Candidate, inputs: int, outputs: int) -> float:
-    if "int4" in candidate.after:
-        return outputs * -(-inputs // _BLOCK) * (_BLOCK / 2 + _FP32)
-    if "int8" in candidate.after:
+def _matrix(candidate: Candidate, inputs: int, outputs: int, block: int) -> float:
+    if _bits(candidate) == "int4":
+        return outputs * block_bytes(inputs, block)
+    if _bits(candidate):
         return inputs * outputs + outputs * (_FP32 + 1)
     return inputs * outputs * _FP32
 
