@@ -18,7 +18,10 @@ if TYPE_CHECKING:
     from tasks.publish import Published
     from tasks.tracking import Registry
 
-_EXIT_CODES = "exit status: 0 promoted or kept, 1 nothing passed, 2 bad plan, 3 bad data, 4 infrastructure"
+_EXIT_CODES = (
+    "exit status: 0 promoted or kept, 1 nothing passed or a receipt that does not hold, 2 bad plan, 3 bad data, "
+    "4 infrastructure"
+)
 _FINDINGS_SHOWN = 20
 
 
@@ -101,6 +104,48 @@ def _tell(published: Published, plan: str) -> None:
     print(f"         parsimony history {model}")
 
 
+def _plan(chosen: argparse.Namespace) -> int:
+    settings.prepare()
+    from flows import plan as plans
+    from flows.display import print_table
+    from flows.outlook import outlook
+    from parsimony import wording as say
+
+    plan = plans.load(Path(chosen.plan), chosen.set)
+    seen = outlook(plan)
+    seconds = dict(seen.student_s)
+    if chosen.json:
+        rungs = [
+            {
+                "candidate": r.candidate.id,
+                "predicted_bytes": r.predicted_bytes,
+                "train_s": seconds.get(r.candidate.trunk),
+            }
+            for r in seen.rungs
+        ]
+        print(json.dumps({"candidates": rungs, "finetune_s": seen.finetune_s, "reference": seen.reference}))
+        return 0
+    whole = next(r.predicted_bytes for r in seen.rungs if r.candidate.id == seen.reference)
+    rows: list[tuple[str, ...]] = [("candidate", "predicted size", "× smaller", "training")]
+    rows += [
+        (
+            r.candidate.id,
+            say.size(r.predicted_bytes),
+            say.times(whole / r.predicted_bytes),
+            say.duration(seconds[r.candidate.trunk]) if r.candidate.trunk in seconds else "",
+        )
+        for r in seen.rungs
+    ]
+    print_table(rows)
+    print(
+        f"\n{seen.dataset.train:,} rows to train on, {seen.dataset.search:,} to choose on, {seen.dataset.sealed:,} sealed\n"
+        f"fine-tuning the reference takes about {say.duration(seen.finetune_s)}; of {len(seconds)} students about "
+        f"{max(1, len(seconds)).bit_length()} are trained, found by bisection, while the budget of "
+        f"{plan.search.budget_minutes:g} minutes lasts"
+    )
+    return 0
+
+
 def _champion(chosen: argparse.Namespace) -> int:
     from dataclasses import asdict
 
@@ -153,15 +198,37 @@ def _predict(chosen: argparse.Namespace) -> int:
 
 
 def _report(chosen: argparse.Namespace) -> int:
-    home = settings.prepare().home
-    runs = sorted(p.parent.name for p in (home / "runs").glob("*/receipt.json"))
-    matching = [name for name in runs if name == chosen.run or chosen.run in (None, "latest")]
-    if not matching:
-        known = ", ".join(runs[-5:]) or "none yet"
-        raise PlanError(f"no finished run {chosen.run or 'latest'!r} below {home / 'runs'}; the last ones: {known}")
-    folder = home / "runs" / matching[-1]
+    folder = _run_folder(chosen.run)
     print((folder / "receipt.json").read_text("utf-8").strip() if chosen.json else folder / "report.html")
     return 0
+
+
+def _audit(chosen: argparse.Namespace) -> int:
+    from parsimony.audit import audit
+
+    home = settings.prepare().home
+    folder = _run_folder(chosen.run)
+    differences = audit(folder, (home / "bundles", home / "champions"))
+    if chosen.json:
+        print(json.dumps({"run": folder.name, "differences": list(differences)}))
+    else:
+        print(
+            "\n".join(differences) or f"{folder.name}: every score, bound, verdict and size follows from the evidence"
+        )
+    return 1 if differences else 0
+
+
+def _run_folder(name: str | None) -> Path:
+    """Return the folder of a run: of the latest one without a name, by its id, or by the path of its receipt."""
+    if name is not None and Path(name).name == "receipt.json" and Path(name).is_file():
+        return Path(name).parent
+    runs_folder = settings.prepare().home / "runs"
+    runs = sorted(p.parent.name for p in runs_folder.glob("*/receipt.json"))
+    matching = [run for run in runs if run == name or name in (None, "latest")]
+    if not matching:
+        known = ", ".join(runs[-5:]) or "none yet"
+        raise PlanError(f"no finished run {name or 'latest'!r} below {runs_folder}; the last ones: {known}")
+    return runs_folder / matching[-1]
 
 
 def _bench(chosen: argparse.Namespace) -> int:
@@ -247,6 +314,11 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change a key of the plan")
     _json(run, "print the receipt as one line of JSON")
 
+    plan = _verb(verbs, _plan, "plan", "show the ladder of a plan, before any of it runs", "plan plan.toml")
+    plan.add_argument("plan", help="the plan, a TOML file")
+    plan.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change a key of the plan")
+    _json(plan, "print it as JSON")
+
     champion = _verb(
         verbs, _champion, "champion", "show the model in production", "champion support-tickets --download ./model"
     )
@@ -268,6 +340,10 @@ def _parser() -> argparse.ArgumentParser:
     report = _verb(verbs, _report, "report", "say where a run's report lies", "report latest")
     report.add_argument("run", nargs="?", help="the run's id; without it the latest")
     _json(report, "print the receipt instead")
+
+    audit = _verb(verbs, _audit, "audit", "recompute a receipt from the answers kept beside it", "audit latest")
+    audit.add_argument("run", nargs="?", help="the run's id or the path of its receipt; without it the latest")
+    _json(audit, "print the differences as JSON")
 
     bench = _verb(verbs, _bench, "bench", "measure a bundle on this machine", "bench support-tickets --threads 1")
     bench.add_argument("bundle", help="a folder with a bundle, or a registered model")

@@ -19,6 +19,16 @@ _FORWARD_TO_STEP = 3.0
 _NARROW_SHARE = 0.6
 
 
+def step_s(forward_s: float, layers: int, rows: int) -> float:
+    """Return about what a training step costs per row and layer, from the seconds that a pass over all rows took."""
+    return max(forward_s / layers / rows * _FORWARD_TO_STEP / 4, 1e-5)
+
+
+def depth_of(student: Trunk) -> float:
+    """Return how many whole layers a student is worth in training time."""
+    return layers_in(student.shape) * (1.0 if neurons_in(student.shape) is None else _NARROW_SHARE)
+
+
 @dataclass(slots=True)
 class Forecast:
     """What is still to come, in seconds; it is told what is planned and what is done, and tells the run."""
@@ -33,7 +43,7 @@ class Forecast:
     def probed(self, grown: Grown, dataset: Dataset) -> None:
         """Learn from a probe, one forward pass over all rows, how fast this machine is."""
         if grown.cost_s > 0:
-            self.row_s = max(grown.cost_s / self.layers / dataset.train * _FORWARD_TO_STEP / 4, 1e-5)
+            self.row_s = step_s(grown.cost_s, self.layers, dataset.train)
 
     def expect(self, reference: Trunk, layers: int, dataset: Dataset, plan: Plan) -> None:
         """Add the fine-tuning of the reference, which has so many layers."""
@@ -50,8 +60,7 @@ class Forecast:
 
     def cost_s(self, student: Trunk, dataset: Dataset, plan: Plan) -> float:
         """Return about how many seconds this student takes to train."""
-        depth = layers_in(student.shape) * (1.0 if neurons_in(student.shape) is None else _NARROW_SHARE)
-        return depth * plan.training.student_epochs * dataset.train * self.row_s
+        return depth_of(student) * plan.training.student_epochs * dataset.train * self.row_s
 
     def students(self, left: Sequence[Trunk], dataset: Dataset, plan: Plan) -> None:
         """Set the students of which some, found by bisection, will be trained."""

@@ -11,7 +11,7 @@ from flows import settings
 from flows.forecast import Forecast
 from flows.plan import Plan
 from flows.preflight import preflight
-from parsimony import bases, gates, judging, search, selection, sizing
+from parsimony import bases, judging, search, selection, sizing
 from parsimony.contracts import TrainingSettings
 from parsimony.data.splits import load_split
 from parsimony.energy import Meter, meter
@@ -70,26 +70,31 @@ def session(plan: Plan) -> Iterator[Session]:
         raise
 
 
+def asked(plan: Plan) -> tuple[Source, Rules]:
+    """Return what the plan says of the data: where it lies, and what it must be."""
+    data = plan.data
+    source = Source(
+        train=data.train,
+        test=data.test,
+        text=data.text,
+        label=data.label,
+        search_share=data.search_share,
+        sealed_share=data.sealed_share,
+        seed=plan.run.seed,
+    )
+    rules = Rules(
+        max_chars=data.max_chars,
+        min_rows_per_class=data.min_rows_per_class,
+        max_class_share=data.max_class_share,
+        max_quarantined_share=data.max_quarantined_share,
+    )
+    return source, rules
+
+
 def read(run: Session) -> Dataset:
     """Validate and split the data."""
-    data = run.plan.data
-    with run.run.stage("validate", data.train):
-        source = Source(
-            train=data.train,
-            test=data.test,
-            text=data.text,
-            label=data.label,
-            search_share=data.search_share,
-            sealed_share=data.sealed_share,
-            seed=run.plan.run.seed,
-        )
-        rules = Rules(
-            max_chars=data.max_chars,
-            min_rows_per_class=data.min_rows_per_class,
-            max_class_share=data.max_class_share,
-            max_quarantined_share=data.max_quarantined_share,
-        )
-        dataset = validate(source, rules, run.run.folder)
+    with run.run.stage("validate", run.plan.data.train):
+        dataset = validate(*asked(run.plan), run.run.folder)
     run.run.say(
         "validate",
         f"{len(dataset.labels)} labels; {dataset.train:,} rows to train on, {dataset.search:,} to choose on, "
@@ -121,10 +126,14 @@ def finetune(run: Session, dataset: Dataset, probes: Sequence[Grown]) -> Grown:
 
 def ladder(run: Session, dataset: Dataset, reference: Trunk) -> tuple[search.Rung, ...]:
     """List every candidate with its predicted size, the smallest first."""
-    plan = run.plan
-    folder = bases.resolve(reference.base)
-    texts = load_split(dataset, "train").texts
-    shape = sizing.shape_of(folder, texts, plan.data.max_tokens)
+    rungs = rungs_of(run.plan, dataset, reference)
+    run.forecast.candidates(len(rungs))
+    return rungs
+
+
+def rungs_of(plan: Plan, dataset: Dataset, reference: Trunk) -> tuple[search.Rung, ...]:
+    """Return the ladder of a plan on this data, the smallest first."""
+    shape = sizing.shape_of(bases.resolve(reference.base), load_split(dataset, "train").texts, plan.data.max_tokens)
     trunks = [*search.probe_trunks(plan.bases.names), reference]
     if "linear" in plan.search.families:
         trunks.append(Trunk(family="linear", base=reference.base))
@@ -134,11 +143,9 @@ def ladder(run: Session, dataset: Dataset, reference: Trunk) -> tuple[search.Run
     def architecture(trunk: Trunk) -> str:
         return bases.architecture(bases.resolve(trunk.base))
 
-    rungs = search.ladder(
+    return search.ladder(
         trunks, plan.search.families, reference, lambda candidate: _predicted(plan, dataset, candidate), architecture
     )
-    run.forecast.candidates(len(rungs))
-    return rungs
 
 
 def _predicted(plan: Plan, dataset: Dataset, candidate: Candidate) -> int:
@@ -271,14 +278,8 @@ def measure(run: Session, dataset: Dataset, entries: Sequence[Entry], chosen: Sh
 
 
 def fitting(run: Session, entries: Sequence[Entry], chosen: Shortlist) -> Shortlist:
-    """Take out of the sequence what fails a target's limits: it cannot win, so no test is spent on it."""
-    left_out = dict(chosen.left_out)
-    for entry in entries:
-        results = judging.fits(entry, run.targets)
-        if entry.id in chosen.order and gates.overall(results) != "pass":
-            left_out[entry.id] = gates.first_obstacle(results)
-    order = tuple(name for name in chosen.order if name not in left_out)
-    return Shortlist(order=order, left_out=tuple(left_out.items()))
+    """Take out of the sequence what fails a target's limits."""
+    return judging.fitting(entries, chosen, run.targets)
 
 
 def certify(run: Session, dataset: Dataset, entries: Sequence[Entry], chosen: Shortlist) -> list[Entry]:
@@ -325,6 +326,7 @@ def decide(run: Session, dataset: Dataset, entries: Sequence[Entry], chosen: Sho
             carbon_g=run.energy.carbon_g,
             carbon_source=run.energy.carbon_source,
         ),
+        seed=run.plan.run.seed,
         started_at=run.run.started_at,
         run_id=run.run.id,
     )

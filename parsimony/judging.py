@@ -20,7 +20,7 @@ from parsimony.records import (
     Score,
     TargetSettings,
 )
-from parsimony.selection import Searched
+from parsimony.selection import Searched, Shortlist
 
 _GUESSED_DISCORDANCE = 0.05
 
@@ -72,6 +72,17 @@ def fits(entry: Entry, targets: Sequence[TargetSettings]) -> tuple[GateResult, .
     size = None if entry.bundle is None else entry.bundle.size_bytes
     seen = {measurement.target: measurement for measurement in entry.measurements}
     return tuple(result for target in targets for result in gates.on_target(target, seen.get(target.name), size))
+
+
+def fitting(entries: Sequence[Entry], chosen: Shortlist, targets: Sequence[TargetSettings]) -> Shortlist:
+    """Take out of the sequence what fails a target's limits: it cannot win, so no test is spent on it."""
+    left_out = dict(chosen.left_out)
+    for entry in entries:
+        results = fits(entry, targets)
+        if entry.id in chosen.order and gates.overall(results) != "pass":
+            left_out[entry.id] = gates.first_obstacle(results)
+    order = tuple(name for name in chosen.order if name not in left_out)
+    return Shortlist(order=order, left_out=tuple(left_out.items()))
 
 
 def certify(

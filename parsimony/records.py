@@ -333,6 +333,7 @@ class Decision:
     dataset: Dataset
     smallest_certifiable_margin: float
     cost: Cost
+    seed: int
     started_at: str
     run_id: str
 

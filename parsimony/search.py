@@ -24,7 +24,7 @@ _LINEAR: Chains = ((), ("trim",), ("trim", "int8"), ("trim", "int4"))
 _SMALL: Chains = (("trim", "fusion", "int8"), ("trim", "fusion", "mixed"), ("trim", "fusion", "int4"))
 _STUDENT: Chains = (("trim", "fusion"), *_SMALL)
 _REFERENCE: Chains = ((), ("fusion", "int8"), *_STUDENT)
-_FROZEN: Chains = ((), ("trim", "fusion", "int8"))
+_FROZEN: Chains = ((),)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
@@ -13,6 +14,7 @@ from parsimony.records import GateSettings, Judged, Outcome
 SMALLER_STEP = 0.05
 # A candidate with less than this chance to be certified is not tested: it would cost sealed answers, not certainty.
 _LEAST_CHANCE = 0.05
+_IN_THE_WAY = "not tested: if it failed it would end the tests before smaller ones that promise more"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,8 +55,8 @@ def shortlist(entries: Sequence[Searched], sealed: int, gates: GateSettings) -> 
     First comes the reference, which is equal to itself. Kept are candidates with a chance, however small, that no
     other one beats in both size and chance: a safer, larger one stays as what can still win when the smallest is not
     certified. Safest first, because testing stops at the first failure (Pareto Testing, Laufer-Goldshtein et al.
-    2023; Learn then Test, Angelopoulos et al. 2021): no correction for the number of candidates is needed, and an
-    improbable one at the end takes nothing from those before it.
+    2023; Learn then Test, Angelopoulos et al. 2021): no correction for the number of candidates is needed. Whoever is
+    tested may also end the sequence, so of the front only those are tested that promise the largest saving together.
     """
     chances = {entry.candidate: chance(entry, sealed, gates) for entry in entries}
     new = [entry for entry in entries if not entry.is_reference]
@@ -69,7 +71,35 @@ def shortlist(entries: Sequence[Searched], sealed: int, gates: GateSettings) -> 
             left_out[entry.candidate] = f"{better.candidate} is no larger and no less safe on the search split"
     front.sort(key=lambda e: (-chances[e.candidate], -e.size_bytes, e.candidate))
     first = [entry for entry in entries if entry.is_reference]
-    return Shortlist(order=tuple(e.candidate for e in (*first, *front)), left_out=tuple(left_out.items()))
+    tested = _most_promising(front, chances, max((e.size_bytes for e in entries), default=0))
+    left_out |= {e.candidate: _IN_THE_WAY for e in front if e not in tested}
+    return Shortlist(order=tuple(e.candidate for e in (*first, *tested)), left_out=tuple(left_out.items()))
+
+
+def _most_promising(front: Sequence[Searched], chances: Mapping[str, float], start_bytes: int) -> tuple[Searched, ...]:
+    """Return the part of the front, in its order, whose expected saving is largest.
+
+    Each candidate that passes saves log(size before / its size), and the first that does not ends the sequence. Solved
+    from the end of the front: every candidate with its best continuation.
+    """
+    best: list[tuple[Searched, float, tuple[Searched, ...]]] = []  # after this one passed: what more is expected, how
+
+    def continuation(size_bytes: int, passed: float) -> tuple[float, tuple[Searched, ...]]:
+        found: tuple[float, tuple[Searched, ...]] = (0.0, ())
+        for entry, later, rest in best:
+            gain = _given(passed, chances[entry.candidate]) * (math.log(size_bytes / entry.size_bytes) + later)
+            if gain > found[0]:
+                found = gain, (entry, *rest)
+        return found
+
+    for entry in reversed(front):
+        best.append((entry, *continuation(entry.size_bytes, chances[entry.candidate])))
+    return continuation(start_bytes, 1.0)[1]
+
+
+def _given(passed: float, chance: float) -> float:
+    """Return the chance of a candidate after a safer one has passed: half-way between independent and nested."""
+    return (chance + min(1.0, chance / passed)) / 2
 
 
 def _hopeless(entries: Sequence[Searched], chances: Mapping[str, float], sealed: int) -> dict[str, str]:

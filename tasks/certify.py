@@ -35,18 +35,26 @@ def certify(
     table = load_split(dataset, "sealed")
     truth = class_numbers(table, dataset.labels)
     bundles = {entry.id: entry.bundle for entry in entries}
+    for entry in entries:
+        if entry.answers is not None:
+            _keep(folder, entry.id, "search", entry.answers, dataset)
 
     def answers(name: str) -> np.ndarray:
         bundle = bundles[name]
         if bundle is None:
             raise ValueError(f"{name} has no bundle to certify")
         found = answers_of(bundle, table.texts, target, home / "answers").classes
-        write_json(prediction_file(folder, name, "sealed"), [dataset.labels[int(i)] for i in found])
+        _keep(folder, name, "sealed", found, dataset)
         return found
 
     classes = len(dataset.labels)
     found = judging.certify(order, answers, reference, truth, classes, gates, seed)
     for entry in entries:
-        if entry.is_champion and entry.id not in found:
+        if entry.is_champion and entry.bundle is not None and entry.id not in found:
             found |= judging.certify((entry.id,), answers, reference, truth, classes, gates, seed)
     return judging.with_certificates(entries, found)
+
+
+def _keep(folder: Path, candidate: str, split: str, answers: np.ndarray, dataset: Dataset) -> None:
+    """Write a candidate's answers as labels; `parsimony audit` recomputes every verdict from them."""
+    write_json(prediction_file(folder, candidate, split), [dataset.labels[int(i)] for i in answers])

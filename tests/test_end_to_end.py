@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import json
+import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from tinymodels import tables, write_csv, write_tiny_base
 
 from flows import cli
+from parsimony.audit import audit
 from parsimony.bundle import describe
+from parsimony.errors import DataError
+from parsimony.run import prediction_file
 
 pytestmark = [pytest.mark.flow, pytest.mark.slow]
 
@@ -50,14 +56,14 @@ def home(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
 
 
-def run(capsys: pytest.CaptureFixture[str], work: Path, *changes: str) -> tuple[int, dict[str, object]]:
+def run(capsys: pytest.CaptureFixture[str], work: Path, *changes: str) -> tuple[int, dict[str, Any]]:
     arguments = ["run", str(work / "plan.toml"), "--json", *(a for change in changes for a in ("--set", change))]
     status = cli.main(arguments)
     return status, json.loads(capsys.readouterr().out.splitlines()[-1])
 
 
 @pytest.fixture(scope="module")
-def first(work: Path) -> dict[str, object]:
+def first(work: Path) -> dict[str, Any]:
     import contextlib
     import io
 
@@ -67,7 +73,7 @@ def first(work: Path) -> dict[str, object]:
     return json.loads(out.getvalue().splitlines()[-1])
 
 
-def test_the_first_run_promotes_and_judges_all_three_families(first: dict[str, object]) -> None:
+def test_the_first_run_promotes_and_judges_all_three_families(first: dict[str, Any]) -> None:
     assert first["outcome"] == "promoted"
     built = [c for c in first["candidates"] if c["size_bytes"] is not None]
     assert {c["family"] for c in built} == {"linear", "student", "encoder"}
@@ -80,7 +86,7 @@ def test_the_first_run_promotes_and_judges_all_three_families(first: dict[str, o
 
 
 def test_the_downloaded_champion_repeats_the_receipts_accuracy_row_by_row(
-    first: dict[str, object], work: Path, tmp_path: Path
+    first: dict[str, Any], work: Path, tmp_path: Path
 ) -> None:
     """Recompute it with onnxruntime and tokenizers alone, as a stranger would."""
     import onnxruntime
@@ -107,8 +113,90 @@ def test_the_downloaded_champion_repeats_the_receipts_accuracy_row_by_row(
     assert (right, len(rows)) == (winner["certified"]["correct"], winner["certified"]["n"])
 
 
+# --- the audit ------------------------------------------------------------------------------------
+
+
+def evidence(work: Path, first: dict[str, Any], tmp_path: Path) -> Path:
+    """Return a copy of the first run's folder, to tamper with."""
+    return Path(shutil.copytree(work / "home" / "runs" / first["run_id"], tmp_path / "run"))
+
+
+def differences(folder: Path, work: Path) -> tuple[str, ...]:
+    return audit(folder, (work / "home" / "bundles", work / "home" / "champions"))
+
+
+def test_the_receipt_follows_from_its_evidence(
+    first: dict[str, Any], work: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["audit", first["run_id"]]) == 0
+    assert "follows from the evidence" in capsys.readouterr().out
+
+
+def _winner(paper: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = next(c for c in paper["candidates"] if c["candidate"] == paper["winner"]["candidate"])
+    return found
+
+
+def _swap_positions(paper: dict[str, Any]) -> None:
+    tested = [c["certified"] for c in paper["candidates"] if c["certified"]]
+    tested[0]["position"], tested[1]["position"] = tested[1]["position"], tested[0]["position"]
+
+
+def _add(place: Callable[[dict[str, Any]], dict[str, Any]], key: str, by: float) -> Callable[[dict[str, Any]], None]:
+    def change(paper: dict[str, Any]) -> None:
+        place(paper)[key] += by
+
+    return change
+
+
+CHANGES: dict[str, Callable[[dict[str, Any]], None]] = {
+    "a size": _add(_winner, "size_bytes", 1),
+    "a bound": _add(lambda paper: _winner(paper)["certified"], "lower_bound", 1e-12),
+    "a count": _add(lambda paper: _winner(paper)["certified"], "only_reference_right", 1),
+    "a score": _add(lambda paper: _winner(paper)["search"], "accuracy", 1e-9),
+    "the order of the tests": _swap_positions,
+    "a digest": lambda paper: _winner(paper).update(digest="0" * 64),
+    "the digest of the data": lambda paper: paper["data"].update(sealed_digest="0" * 64),
+    "a verdict": lambda paper: _winner(paper).update(verdict="fail"),
+    "the margin": _add(lambda paper: paper["gates"], "margin", 0.01),
+    "the reason": lambda paper: paper.update(reason="it is the best"),
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_the_audit_finds_a_changed_receipt(name: str, first: dict[str, Any], work: Path, tmp_path: Path) -> None:
+    folder = evidence(work, first, tmp_path)
+    paper = json.loads((folder / "receipt.json").read_text(encoding="utf-8"))
+    CHANGES[name](paper)
+    (folder / "receipt.json").write_text(json.dumps(paper), encoding="utf-8")
+    assert differences(folder, work)
+
+
+@pytest.mark.parametrize("split", ["search", "sealed"])
+def test_the_audit_finds_one_changed_answer(split: str, first: dict[str, Any], work: Path, tmp_path: Path) -> None:
+    folder = evidence(work, first, tmp_path)
+    file = prediction_file(folder, first["winner"]["candidate"], split)
+    answers = json.loads(file.read_text(encoding="utf-8"))
+    truth = [json.loads(line)["label"] for line in (folder / "data" / f"{split}.jsonl").read_text("utf-8").splitlines()]
+    right = next(i for i, (answer, label) in enumerate(zip(answers, truth, strict=True)) if answer == label)
+    answers[right] = next(label for label in truth if label != truth[right])
+    file.write_text(json.dumps(answers), encoding="utf-8")
+    assert differences(folder, work)
+
+
+def test_the_audit_refuses_changed_data(first: dict[str, Any], work: Path, tmp_path: Path) -> None:
+    folder = evidence(work, first, tmp_path)
+    sealed = folder / "data" / "sealed.jsonl"
+    sealed.write_text(sealed.read_text("utf-8").replace("card", "meal", 1), encoding="utf-8")
+    with pytest.raises(DataError, match="the receipt cannot be recomputed"):
+        differences(folder, work)
+
+
+# --- again ----------------------------------------------------------------------------------------
+
+
 def test_a_second_run_trains_nothing_and_keeps_the_champion(
-    first: dict[str, object], work: Path, capsys: pytest.CaptureFixture[str]
+    first: dict[str, Any], work: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     trained = {p.name: p.stat().st_mtime_ns for p in (work / "home" / "trunks").iterdir()}
     status, second = run(capsys, work)
@@ -119,9 +207,7 @@ def test_a_second_run_trains_nothing_and_keeps_the_champion(
     assert len(json.loads(capsys.readouterr().out)) == 1
 
 
-def test_predict_and_pyfunc_answer_alike(
-    first: dict[str, object], work: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_predict_and_pyfunc_answer_alike(first: dict[str, Any], work: Path, capsys: pytest.CaptureFixture[str]) -> None:
     import mlflow
 
     texts = list(tables()[0].texts[:5])
@@ -132,7 +218,7 @@ def test_predict_and_pyfunc_answer_alike(
 
 
 def test_limits_that_nothing_meets_promote_nothing_and_leave_the_whole_ladder(
-    first: dict[str, object], work: Path, capsys: pytest.CaptureFixture[str]
+    first: dict[str, Any], work: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     status, receipt = run(capsys, work, "model=strict", "targets.0.p99_ms=0.000001")
     assert (status, receipt["outcome"], receipt["winner"]) == (1, "none", None)
@@ -151,7 +237,7 @@ def test_bad_rows_stop_the_run_before_training_and_register_nothing(
     assert cli.main(["champion", "onelabel"]) == 2
 
 
-def test_the_report_lies_where_report_says(first: dict[str, object], capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_report_lies_where_report_says(first: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["report", str(first["run_id"])]) == 0
     page = Path(capsys.readouterr().out.strip())
     assert first["winner"]["candidate"].split("(")[0] in page.read_text(encoding="utf-8")

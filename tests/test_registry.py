@@ -187,6 +187,7 @@ def decide(
             wall_s=60.0, stages=(("train", 50.0),), energy_wh=None, energy_source="unavailable", carbon_g=None,
             carbon_source="unavailable",
         ),
+        seed=0,
         started_at=started_at,
         run_id=run_id,
     )  # fmt: skip

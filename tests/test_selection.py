@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from itertools import permutations
+from itertools import combinations, permutations
 
 import numpy as np
 import pytest
@@ -157,20 +157,23 @@ def test_what_is_hopeless_beats_nobody() -> None:
     """The sealed split is not asked about it, so it cannot stand in for another."""
     risky, calm = searched("risky", 1_000_000, -0.05, 0.05), searched("calm", 2_000_000, -0.06, 0.9)
     assert selection.chance(risky, ROWS, GATES) < 0.05
-    assert shortlist([risky, calm, searched("sound", 3_000_000)], ROWS, GATES).order == ("sound",)
+    assert shortlist([REFERENCE, risky, calm, searched("sound", 3_000_000)], ROWS, GATES).order == (
+        "reference",
+        "sound",
+    )
 
 
 @pytest.mark.parametrize("order", list(permutations(range(3))))
 def test_of_candidates_alike_in_everything_one_is_kept_whatever_the_order(order: tuple[int, ...]) -> None:
     alike = [searched(name, 5_000_000, -0.001, 0.02) for name in ("a", "b", "c")]
-    found = shortlist([alike[i] for i in order], ROWS, GATES)
-    assert found.order == ("a",)
+    found = shortlist([REFERENCE, *(alike[i] for i in order)], ROWS, GATES)
+    assert found.order == ("reference", "a")
     assert sorted(name for name, _ in found.left_out) == ["b", "c"]
 
 
 def ladder(count: int) -> list[Searched]:
-    """Return candidates of which each is smaller and riskier than the one before."""
-    return [searched(f"c{i}", 80_000_000 - i * 5_000_000, -0.0001 * i, 0.01) for i in range(1, count + 1)]
+    """Return candidates of which each is half as large as the one before and less likely to be certified."""
+    return [searched(f"c{i}", 80_000_000 >> i, -0.003 * (i - 1), 0.01) for i in range(1, count + 1)]
 
 
 @pytest.mark.parametrize("order", [(0, 1, 2, 3), (3, 2, 1, 0), (2, 0, 3, 1)])
@@ -179,10 +182,37 @@ def test_the_safest_is_tested_first_and_the_smallest_last(order: tuple[int, ...]
     assert shortlist([entries[i] for i in order], ROWS, GATES).order == ("reference", "c1", "c2", "c3")
 
 
-def test_a_long_front_is_tested_whole() -> None:
-    """A test costs nothing but its place: the fixed order needs no correction for their number."""
-    found = shortlist([REFERENCE, *ladder(12)], ROWS, GATES)
-    assert found.order == ("reference", *(f"c{i}" for i in range(1, 13)))
+def test_one_that_saves_little_and_may_fail_is_not_put_before_one_that_saves_much() -> None:
+    """Tested, it would end the sequence every other time, and win nothing worth that."""
+    safe = searched("safe", 20_000_000, 0.0, 0.01)
+    doubtful, small = searched("doubtful", 19_000_000, -0.0045, 0.03), searched("small", 2_000_000, -0.005, 0.03)
+    assert 0.3 < selection.chance(small, ROWS, GATES) < selection.chance(doubtful, ROWS, GATES) < 0.6
+    found = shortlist([REFERENCE, small, doubtful, safe], ROWS, GATES)
+    assert found.order == ("reference", "safe", "small")
+    reason = "not tested: if it failed it would end the tests before smaller ones that promise more"
+    assert found.left_out == (("doubtful", reason),)
+
+
+def test_a_sequence_promises_at_least_as_much_as_every_other_part_of_the_front() -> None:
+    draw = np.random.default_rng(5)
+    for _ in range(20):
+        chances = sorted(draw.uniform(0.05, 1.0, 6), reverse=True)
+        sizes = sorted(draw.integers(1_000, 1_000_000, 6), reverse=True)
+        front = [searched(f"c{i}", int(size)) for i, size in enumerate(sizes)]
+        known = {entry.candidate: float(chance) for entry, chance in zip(front, chances, strict=True)}
+
+        def promise(part: tuple[Searched, ...], known: dict[str, float] = known) -> float:
+            total, passed, before, reached = 0.0, 1.0, 2_000_000, 1.0
+            for entry in part:
+                chance = known[entry.candidate]
+                reached *= (chance + min(1.0, chance / passed)) / 2
+                total += reached * np.log(before / entry.size_bytes)
+                passed, before = chance, entry.size_bytes
+            return total
+
+        found = selection._most_promising(front, known, 2_000_000)
+        parts = (part for count in range(7) for part in combinations(front, count))
+        assert promise(found) == pytest.approx(max(promise(part) for part in parts))
 
 
 def test_everything_is_either_in_the_order_or_left_out() -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 
 from parsimony.data.text import normalise
@@ -120,6 +120,15 @@ def write_dataset(
         write_json(work / META, {**asdict(dataset), "contents": contents, "sources": sources})
         write_manifest(work, {"kind": "dataset", "digest": dataset.digest})
     return dataset
+
+
+def read_dataset(folder: Path) -> Dataset:
+    """Read back what `write_dataset` described; InfrastructureError when a file differs from the manifest."""
+    verify_folder(folder)
+    meta = json.loads((folder / META).read_text(encoding="utf-8"))
+    findings = {name: tuple(Finding(**finding) for finding in meta[name]) for name in ("quarantined", "notes")}
+    known = {field.name: meta[field.name] for field in fields(Dataset)}
+    return Dataset(**{**known, **findings, "folder": str(folder), "labels": tuple(meta["labels"])})
 
 
 def load_split(dataset: Dataset, name: SplitName) -> Table:
