@@ -146,6 +146,21 @@ def _plan(chosen: argparse.Namespace) -> int:
     return 0
 
 
+def _rotate(chosen: argparse.Namespace) -> int:
+    from flows import plan as plans
+    from flows.rotation import rotate
+
+    plan = plans.load(Path(chosen.plan), chosen.set)
+    train, test = rotate(plan, Path(chosen.out), chosen.seed if chosen.seed is not None else plan.run.seed + 1)
+    print(f"parsimony run {chosen.plan} --set data.train={train.resolve()} --set data.test={test.resolve()}")
+    print(
+        "the champion and its predecessors were trained on some of the rows that are sealed now: their first comparison "
+        "flatters them",
+        file=sys.stderr,
+    )
+    return 0
+
+
 def _champion(chosen: argparse.Namespace) -> int:
     from dataclasses import asdict
 
@@ -318,6 +333,14 @@ def _parser() -> argparse.ArgumentParser:
     plan.add_argument("plan", help="the plan, a TOML file")
     plan.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change a key of the plan")
     _json(plan, "print it as JSON")
+
+    rotate = _verb(
+        verbs, _rotate, "rotate", "draw a new sealed split when the old one is worn", "rotate plan.toml --out ./data"
+    )
+    rotate.add_argument("plan", help="the plan, a TOML file")
+    rotate.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change a key of the plan")
+    rotate.add_argument("--out", required=True, metavar="DIR", help="write train.csv and test.csv into this folder")
+    rotate.add_argument("--seed", type=int, help="of the draw (the plan's seed and one more)")
 
     champion = _verb(
         verbs, _champion, "champion", "show the model in production", "champion support-tickets --download ./model"

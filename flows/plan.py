@@ -58,7 +58,7 @@ class Search(Section):
     families: tuple[Literal["linear", "student", "encoder"], ...] = Field(
         ("linear", "student", "encoder"), min_length=1, description="ways to get a trained model"
     )
-    budget_minutes: float = Field(30.0, gt=0.0, description="no training starts after this; the rest is still judged")
+    budget_minutes: float = Field(30.0, gt=0.0, description="a student that would not be ready by then is not trained")
 
 
 class Training(Section):
@@ -78,10 +78,12 @@ class Gates(Section):
     margin: float = Field(0.01, gt=0.0, lt=1.0, description="how much worse than the reference it may be")
     confidence: float = Field(0.95, gt=0.5, lt=1.0, description="of the claim that it is not worse than that")
     floor: float = Field(0.0, ge=0.0, le=1.0, description="absolute bound, on the lower confidence bound of the metric")
+    underpowered: bool = Field(False, description="go on with a margin that the sealed split can hardly certify")
+    exposures: int = Field(25, ge=1, description="different questions that one sealed split answers before it is worn")
 
     def settings(self) -> GateSettings:
         """Return the gates as the library knows them."""
-        return GateSettings(**self.model_dump())
+        return GateSettings(**self.model_dump(exclude={"exposures"}))
 
 
 class Target(Section):

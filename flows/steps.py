@@ -5,16 +5,18 @@ from __future__ import annotations
 import contextlib
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 
 from flows import settings
 from flows.forecast import Forecast
 from flows.plan import Plan
 from flows.preflight import preflight
-from parsimony import bases, judging, search, selection, sizing
+from parsimony import bases, judging, search, selection, sizing, stats
 from parsimony.contracts import TrainingSettings
 from parsimony.data.splits import load_split
 from parsimony.energy import Meter, meter
+from parsimony.errors import DataError, PlanError
+from parsimony.files import digest_of
 from parsimony.judging import Entry
 from parsimony.records import Candidate, Cost, Dataset, Decision, TargetSettings, Trunk
 from parsimony.run import Run
@@ -24,6 +26,7 @@ from parsimony.trunks import class_numbers
 from tasks import build as building
 from tasks.certify import certify as certify_task
 from tasks.champion import bring_champion
+from tasks.ledger import expose, questions
 from tasks.measure import measure as measure_task
 from tasks.promotion import champion
 from tasks.publish import Published
@@ -34,9 +37,9 @@ from tasks.train import train
 from tasks.validate import Source, validate
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Session:
-    """What every step of a run shares."""
+    """What every step of a run shares; `exposures` is known once the sealed split was asked."""
 
     plan: Plan
     run: Run
@@ -44,6 +47,7 @@ class Session:
     targets: tuple[TargetSettings, ...]
     energy: Meter
     forecast: Forecast
+    exposures: int = 0
 
     @property
     def reference(self) -> str:
@@ -100,7 +104,35 @@ def read(run: Session) -> Dataset:
         f"{len(dataset.labels)} labels; {dataset.train:,} rows to train on, {dataset.search:,} to choose on, "
         f"{dataset.sealed:,} sealed; {len(dataset.quarantined):,} set aside",
     )
+    _require_power(run.plan, dataset)
+    _require_fresh(run, dataset)
     return dataset
+
+
+def _require_power(plan: Plan, dataset: Dataset) -> None:
+    """Refuse a margin that this sealed split would hardly certify even for an equal candidate."""
+    margin = stats.smallest_margin(judging.GUESSED_DISCORDANCE, dataset.sealed, plan.gates.confidence)
+    if plan.gates.margin < margin and not plan.gates.underpowered:
+        raise PlanError(
+            f"gates.margin is {plan.gates.margin:g}, but {dataset.sealed:,} sealed rows can certify {margin:.4f} at best "
+            f"(for a candidate that answers {judging.GUESSED_DISCORDANCE:.0%} of them differently); give more sealed "
+            "rows or a larger margin, or set gates.underpowered=true"
+        )
+
+
+def _require_fresh(run: Session, dataset: Dataset) -> None:
+    """Warn of a sealed split that has answered many questions, and refuse one that has answered too many."""
+    asked_before, limit = len(questions(run.registry, dataset.sealed_digest)), run.plan.gates.exposures
+    if asked_before > limit:
+        raise DataError(
+            f"the sealed split has answered {asked_before} different questions, gates.exposures allows {limit}: what "
+            "passes now may pass by having been chosen on it; draw a new one with `parsimony rotate`"
+        )
+    if asked_before > limit / 2:
+        run.run.say(
+            "validate",
+            f"the sealed split has answered {asked_before} of {limit} questions; think of `parsimony rotate`",
+        )
 
 
 def probe(run: Session, dataset: Dataset) -> tuple[Grown, ...]:
@@ -198,14 +230,15 @@ def _too_late(run: Session, dataset: Dataset, students: Sequence[Trunk]) -> dict
 def _derive(run: Session, dataset: Dataset, entries: dict[Candidate, Entry], grown: Grown) -> None:
     """Build and evaluate every candidate of a trunk; `entries` is filled in.
 
-    Where trimming costs the reference more than half the margin, what is derived with it is derived without it too.
+    Where trimming costs the reference more than half the margin, it is derived without it too; students were trained
+    on trimmed texts.
     """
     mine = [candidate for candidate in entries if candidate.trunk == grown.trunk]
     for candidate in mine:
         _build(run, dataset, entries, grown, candidate)
-    if grown.trunk.family == "linear" or _trimming_cost(run, entries) <= run.plan.gates.margin / 2:
+    if Candidate(trunk=grown.trunk).id != run.reference or _trimming_cost(run, entries) <= run.plan.gates.margin / 2:
         return
-    for candidate in dict.fromkeys(search.without_trimming(c) for c in mine if "trim" in c.after):
+    for candidate in dict.fromkeys(search.without_trimming(c) for c in mine if search.is_quantised(c)):
         if candidate not in entries:
             bytes_ = _predicted(run.plan, dataset, candidate)
             entries[candidate] = Entry(candidate=candidate, predicted_bytes=bytes_)
@@ -283,7 +316,11 @@ def fitting(run: Session, entries: Sequence[Entry], chosen: Shortlist) -> Shortl
 
 
 def certify(run: Session, dataset: Dataset, entries: Sequence[Entry], chosen: Shortlist) -> list[Entry]:
-    """Ask the sealed split, safest candidate first, until one does not pass."""
+    """Ask the sealed split, safest candidate first, until one does not pass; the question is written down before."""
+    digests = {e.id: e.bundle.digest for e in entries if e.bundle}
+    settings_ = run.plan.gates.settings()
+    question = digest_of([digests[name] for name in chosen.order], digests[run.reference], asdict(settings_))
+    run.exposures = expose(run.registry, dataset.sealed_digest, question, model=run.plan.model, run_id=run.run.id)
     with run.run.stage("certify", f"{len(chosen.order)} candidates, safest first"):
         return certify_task(
             entries,
@@ -326,6 +363,7 @@ def decide(run: Session, dataset: Dataset, entries: Sequence[Entry], chosen: Sho
             carbon_g=run.energy.carbon_g,
             carbon_source=run.energy.carbon_source,
         ),
+        exposures=run.exposures,
         seed=run.plan.run.seed,
         started_at=run.run.started_at,
         run_id=run.run.id,

@@ -85,6 +85,7 @@ def _again(paper: Paper, folder: Path, bundles: Mapping[str, Path]) -> Mapping[s
         dataset=dataset,
         smallest_certifiable_margin=judging.certifiable_margin(seen, dataset.sealed, settings),
         cost=_cost(paper["cost"]),
+        exposures=paper["exposures"],
         seed=paper["seed"],
         started_at=paper["started_at"],
         run_id=paper["run_id"],

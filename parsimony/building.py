@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import importlib.metadata
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 
 from parsimony import graphs
 from parsimony.bundle import describe, write_bundle
-from parsimony.contracts import DoesNotApplyError, Draft
+from parsimony.contracts import DoesNotApplyError, Draft, Technique
 from parsimony.export import ParityError, compare
 from parsimony.files import digest_file, digest_of, is_complete
 from parsimony.records import BuiltBundle, Candidate
@@ -54,10 +55,8 @@ def build(
     """
     if is_complete(target):
         return describe(target)
-    draft = replace(draft_of(trunk, texts), techniques=candidate.after)
-    answers = _answers(draft) if candidate.after else np.empty(0)
-    for name in candidate.after:
-        draft, answers = _applied(name, draft, answers)
+    chain = tuple(TECHNIQUES[name] for name in candidate.after)
+    draft, _ = _draft(str(trunk), texts, chain, "int4" in candidate.after)
     lineage = {
         "candidate": candidate.id,
         "family": candidate.trunk.family,
@@ -71,23 +70,31 @@ def build(
     )
 
 
-def _applied(name: str, draft: Draft, expected: np.ndarray) -> tuple[Draft, np.ndarray]:
+@lru_cache(maxsize=4)
+def _draft(trunk: str, texts: tuple[str, ...], chain: tuple[Technique, ...], blocks: bool) -> tuple[Draft, np.ndarray]:
+    """Return a trunk after these techniques with its answers; candidates of one trunk share the first of them."""
+    if not chain:
+        draft = replace(draft_of(Path(trunk), texts), blocks=blocks)
+        return draft, _answers(draft)
+    return _applied(chain[-1], *_draft(trunk, texts, chain[:-1], blocks))
+
+
+def _applied(technique: Technique, draft: Draft, expected: np.ndarray) -> tuple[Draft, np.ndarray]:
     """Apply one technique, hold it to what it claims, and return what it made with its answers.
 
     expected: the draft's logits, float32 [texts, classes].
     """
-    technique = TECHNIQUES[name]
     after = technique.apply(draft)
     if technique.quantises and (left := graphs.float_weights(after.graph)):
-        raise DoesNotApplyError(f"{name} left {', '.join(left[:3])} in fp32")
+        raise DoesNotApplyError(f"{technique.name} left {', '.join(left[:3])} in fp32")
     found = _answers(after)
     if not np.isfinite(found).all():
-        raise DoesNotApplyError(f"{name} made a graph whose answers are no numbers")
+        raise DoesNotApplyError(f"{technique.name} made a graph whose answers are no numbers")
     if not technique.quantises:
         try:
             compare(expected, found)
         except ParityError as error:
-            raise DoesNotApplyError(f"{name}: {error}") from error
+            raise DoesNotApplyError(f"{technique.name}: {error}") from error
     return after, found
 
 

@@ -50,7 +50,8 @@ class Material:
 class Draft:
     """A model on its way to a bundle: a graph, its tokenizer, and what the graph tools must be told about it.
 
-    `texts` are the training texts: what a technique may look at to decide what is needed.
+    `texts` are the training texts: what a technique may look at to decide what is needed. `blocks` says that 4-bit
+    blocks will follow, for which attention must keep its matrices apart.
     """
 
     graph: onnx.ModelProto
@@ -59,7 +60,7 @@ class Draft:
     heads: int
     hidden: int
     texts: tuple[str, ...]
-    techniques: tuple[str, ...]
+    blocks: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,7 +22,8 @@ from parsimony.records import (
 )
 from parsimony.selection import Searched, Shortlist
 
-_GUESSED_DISCORDANCE = 0.05
+# Share of rows that a good candidate answers differently, before anything was seen.
+GUESSED_DISCORDANCE = 0.05
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,7 +157,7 @@ def certifiable_margin(entries: Sequence[Searched], sealed: int, settings: GateS
     It depends on how many rows such a candidate answers differently: the median seen on the search split.
     """
     apart = [entry.discordance for entry in entries if not entry.is_reference and entry.discordance > 0]
-    typical = float(np.median(apart)) if apart else _GUESSED_DISCORDANCE
+    typical = float(np.median(apart)) if apart else GUESSED_DISCORDANCE
     return stats.smallest_margin(typical, sealed, settings.confidence)
 
 

@@ -17,6 +17,54 @@ class Miss:
     shortfall: float
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """What one step on the way from the reference to a candidate cost on the search split, and saved in bytes.
+
+    `name` joins the techniques between two bundles that were both built and answered.
+    """
+
+    name: str
+    quality: float
+    size_bytes: int
+
+
+def steps_to(decision: Decision, judged: Judged) -> tuple[Step, ...]:
+    """Return the steps from the reference to a candidate of a transformer family; none for others and for itself.
+
+    Changes are new minus old, so that a loss of quality and a saving of bytes are both negative.
+    """
+    reference = decision.of(decision.reference)
+    if judged.family == "linear" or judged.is_reference:
+        return ()
+    seen = {j.candidate: j for j in decision.judged if j.search is not None and j.bundle is not None}
+    head, _, tail = judged.candidate.partition(")") if ")" in judged.candidate else judged.candidate.partition("+")
+    trunk = head + (")" if ")" in judged.candidate else "")
+    after = tuple(name for name in tail.split("+") if name)
+    before, pending, found = reference, judged.techniques[: len(judged.techniques) - len(after)], []
+    for count in range(len(after) + 1):
+        pending = pending if count == 0 else (*pending, after[count - 1])
+        here = seen.get("+".join((trunk, *after[:count])))
+        if here is None or here == before:
+            continue
+        step = _step(decision, before, here, pending)
+        if step is not None:
+            found.append(step)
+        before, pending = here, ()
+    return tuple(found)
+
+
+def _step(decision: Decision, before: Judged, here: Judged, techniques: tuple[str, ...]) -> Step | None:
+    if before.search is None or before.bundle is None or here.search is None or here.bundle is None:
+        return None
+    metric = decision.gates.metric
+    return Step(
+        name="+".join(techniques) or "another base",
+        quality=here.search.value(metric) - before.search.value(metric),
+        size_bytes=here.bundle.size_bytes - before.bundle.size_bytes,
+    )
+
+
 def size_of(judged: Judged) -> int:
     """Return the bytes of the bundle, or the predicted bytes of one that was not built."""
     return judged.predicted_bytes if judged.bundle is None else judged.bundle.size_bytes

@@ -7,6 +7,7 @@ import math
 from collections import Counter
 from collections.abc import Mapping
 
+from parsimony.readings import steps_to
 from parsimony.records import (
     Certificate,
     Cost,
@@ -39,11 +40,12 @@ def receipt(decision: Decision, *, version: str | None) -> Json:
         "seed": decision.seed,
         "winner": _winner(decision, version),
         "reference": _reference(decision),
-        "candidates": [_candidate(judged) for judged in decision.judged],
+        "candidates": [{**_candidate(judged), "steps": _steps(decision, judged)} for judged in decision.judged],
         "gates": _settings(decision.gates),
         "targets": [_target(target) for target in decision.targets],
         "data": _data(decision.dataset),
         "smallest_certifiable_margin": decision.smallest_certifiable_margin,
+        "exposures": decision.exposures,
         "cost": _cost(decision.cost),
     }
 
@@ -105,6 +107,13 @@ def _candidate(judged: Judged) -> Json:
         "reason": judged.reason,
         "cost_s": judged.cost_s,
     }
+
+
+def _steps(decision: Decision, judged: Judged) -> list[Json]:
+    return [
+        {"step": step.name, "quality": step.quality, "size_bytes": step.size_bytes}
+        for step in steps_to(decision, judged)
+    ]
 
 
 def _score(score: Score | None) -> Json | None:
@@ -184,6 +193,7 @@ def _settings(gates: GateSettings) -> Json:
         "margin": gates.margin,
         "confidence": gates.confidence,
         "floor": gates.floor,
+        "underpowered": gates.underpowered,
     }
 
 

@@ -299,12 +299,16 @@ class Cost:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GateSettings:
-    """The promises that a promoted model keeps; the plan's `[gates]` table."""
+    """The promises that a promoted model keeps; the plan's `[gates]` table.
+
+    `underpowered` says that the plan insists on a margin that its sealed split can hardly certify.
+    """
 
     metric: Metric
     margin: float
     confidence: float
     floor: float
+    underpowered: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -320,7 +324,10 @@ class TargetSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
-    """Which candidate wins and why each other one does not. The receipt is its JSON."""
+    """Which candidate wins and why each other one does not. The receipt is its JSON.
+
+    `exposures` counts the different questions that the sealed split has answered, this one included.
+    """
 
     outcome: Outcome
     reason: str
@@ -333,6 +340,7 @@ class Decision:
     dataset: Dataset
     smallest_certifiable_margin: float
     cost: Cost
+    exposures: int
     seed: int
     started_at: str
     run_id: str

@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, replace
 
 from parsimony import wording as say
+from parsimony.readings import ladder, short_names, steps_to
 from parsimony.records import Decision, Environment, Finding, TargetSettings
 from parsimony.report_text import metric_name
 
@@ -39,6 +40,23 @@ def promises(decision: Decision) -> tuple[Grid, ...]:
         Grid(title="Quality", columns=(), rows=rows),
         Grid(title="Targets", columns=columns, rows=targets, note=note),
     )
+
+
+def steps(decision: Decision) -> tuple[Grid, ...]:
+    """Return what each step from the reference to a candidate cost and saved, the smallest candidate first."""
+    names = short_names(decision)
+    rows = tuple(
+        (names[judged.candidate] if place == 0 else "", step.name, say.signed(step.quality), _change(step.size_bytes))
+        for judged in ladder(decision)
+        for place, step in enumerate(steps_to(decision, judged))
+    )
+    columns = ("candidate", "step", f"{metric_name(decision)}, search split", "size")
+    note = "" if rows else "No step was taken from the reference."
+    return (Grid(title="What each step costs and saves", columns=columns, rows=rows, note=note),)
+
+
+def _change(size_bytes: int) -> str:
+    return f"{'+' if size_bytes > 0 else '−'}{say.size(abs(size_bytes))}"
 
 
 def _target(target: TargetSettings) -> tuple[str, ...]:

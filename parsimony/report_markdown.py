@@ -25,6 +25,8 @@ def markdown(decision: Decision) -> str:
         grid_table(table(decision)[0], table(decision)[1:]),
         "## Why not the others" if decision.winner else "## Why none of them",
         _reasons(decision),
+        "## Step by step",
+        *_grids(grids.steps(decision)),
         "## What was asked",
         *_grids(grids.promises(decision)),
         "## Data",

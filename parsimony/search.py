@@ -119,6 +119,11 @@ def candidates(
     return tuple(Candidate(trunk=trunk, after=after) for after in chains)
 
 
+def is_quantised(candidate: Candidate) -> bool:
+    """Say whether a candidate's weights are stored in fewer bits."""
+    return any(TECHNIQUES[name].quantises for name in candidate.after)
+
+
 def without_trimming(candidate: Candidate) -> Candidate:
     """Return the candidate with its whole vocabulary."""
     return Candidate(trunk=candidate.trunk, after=tuple(name for name in candidate.after if name != "trim"))

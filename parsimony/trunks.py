@@ -143,7 +143,6 @@ def draft_of(folder: Path, texts: tuple[str, ...]) -> Draft:
         heads=int(facts["heads"]),
         hidden=int(facts["hidden"]),
         texts=texts,
-        techniques=(),
     )
 
 

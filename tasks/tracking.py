@@ -91,7 +91,7 @@ def connected(registry: Registry) -> Iterator[MlflowClient]:
 
 def _explain(registry: Registry, error: Exception) -> str:
     remedy = (
-        "check that the server runs (`parsimony up` starts one) and MLFLOW_TRACKING_URI"
+        "check that the server runs and that MLFLOW_TRACKING_URI names it"
         if registry.is_server
         else "check that its folder exists, is writable and has free space"
     )

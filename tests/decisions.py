@@ -272,6 +272,7 @@ def decision() -> Decision:
         targets=(HERE,),
         dataset=dataset(),
         smallest_certifiable_margin=0.0047,
+        exposures=1,
         seed=0,
         cost=cost(),
         started_at="2025-06-02T06:00:00+00:00",

@@ -64,7 +64,7 @@ def test_only_the_registry_modules_import_mlflow_and_only_the_checks_great_expec
         for library in ("mlflow", "great_expectations")
     }
     assert found == {
-        "mlflow": {"tasks/promotion.py", "tasks/registry.py", "tasks/tracking.py"},
+        "mlflow": {"tasks/ledger.py", "tasks/promotion.py", "tasks/registry.py", "tasks/tracking.py"},
         "great_expectations": {"tasks/expectations.py"},
     }
 

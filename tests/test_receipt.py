@@ -9,6 +9,7 @@ from dataclasses import replace
 import decisions
 import pytest
 
+from parsimony.readings import steps_to
 from parsimony.receipt import dumps, receipt
 from parsimony.records import Decision
 
@@ -23,11 +24,11 @@ def test_the_receipt_has_exactly_the_documented_keys() -> None:
     found = receipt(decisions.decision(), version="7")
     assert set(found) == {
         "outcome", "reason", "model", "run_id", "started_at", "winner", "reference", "candidates", "gates", "targets",
-        "data", "smallest_certifiable_margin", "cost",
+        "data", "smallest_certifiable_margin", "exposures", "seed", "cost",
     }  # fmt: skip
     assert _candidate(decisions.decision(), decisions.WINNER).keys() == {
         "candidate", "family", "base", "techniques", "predicted_bytes", "size_bytes", "search", "certified",
-        "measurements", "gates", "verdict", "reason", "cost_s",
+        "measurements", "gates", "verdict", "reason", "cost_s", "digest", "is_champion", "steps",
     }  # fmt: skip
 
 
@@ -135,6 +136,8 @@ def test_a_candidate_that_was_not_built_has_nulls_and_its_reason() -> None:
         "techniques": ["layers-1", "trim", "fusion", "int4"],
         "predicted_bytes": 2_210_000,
         "size_bytes": None,
+        "digest": None,
+        "is_champion": False,
         "search": None,
         "certified": None,
         "measurements": [],
@@ -142,12 +145,40 @@ def test_a_candidate_that_was_not_built_has_nulls_and_its_reason() -> None:
         "verdict": "not built",
         "reason": "the int8 form of its trunk is already 0.0460 below the reference",
         "cost_s": 0.0,
+        "steps": [],
     }
+
+
+def test_the_steps_to_a_candidate_add_up_to_its_difference_from_the_reference() -> None:
+    decision = decisions.decision()
+    reference = decision.of(decision.reference)
+    assert reference.search is not None
+    assert reference.bundle is not None
+    assert _candidate(decision, decision.reference)["steps"] == []
+    taken = 0
+    for judged in decision.judged:
+        steps = steps_to(decision, judged)
+        if judged.search is None or judged.bundle is None or not steps:
+            continue
+        taken += 1
+        assert sum(s.quality for s in steps) == pytest.approx(judged.search.accuracy - reference.search.accuracy)
+        assert sum(s.size_bytes for s in steps) == judged.bundle.size_bytes - reference.bundle.size_bytes
+        assert "+".join(s.name for s in steps) == "+".join(judged.techniques)
+        assert _candidate(decision, judged.candidate)["steps"] == [
+            {"step": s.name, "quality": s.quality, "size_bytes": s.size_bytes} for s in steps
+        ]
+    assert taken >= 3
 
 
 def test_promises_targets_and_cost_are_written_as_asked_and_spent() -> None:
     found = receipt(decisions.several_targets(), version="7")
-    assert found["gates"] == {"metric": "accuracy", "margin": 0.01, "confidence": 0.95, "floor": 0.85}
+    assert found["gates"] == {
+        "metric": "accuracy",
+        "margin": 0.01,
+        "confidence": 0.95,
+        "floor": 0.85,
+        "underpowered": False,
+    }
     assert found["targets"] == [
         {"name": "here", "threads": 1, "p99_ms": 20.0, "peak_rss_bytes": 300_000_000, "size_bytes": None},
         {"name": "edge", "threads": 2, "p99_ms": 50.0, "peak_rss_bytes": None, "size_bytes": 25_000_000},

@@ -187,6 +187,7 @@ def decide(
             wall_s=60.0, stages=(("train", 50.0),), energy_wh=None, energy_source="unavailable", carbon_g=None,
             carbon_source="unavailable",
         ),
+        exposures=1,
         seed=0,
         started_at=started_at,
         run_id=run_id,
@@ -257,7 +258,9 @@ def test_a_failing_mlflow_is_reported_in_one_line_without_its_password(tmp_path:
 def test_an_unreachable_server_is_named_with_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     address = f"http://user:secret@127.0.0.1:{free_port()}"
-    with pytest.raises(InfrastructureError, match=r"MLflow at http://127\.0\.0\.1:\d+: .*parsimony up") as caught:
+    with pytest.raises(
+        InfrastructureError, match=r"MLflow at http://127\.0\.0\.1:\d+: .*check that the server runs"
+    ) as caught:
         history(Registry(tracking_uri=address), MODEL)
     assert "secret" not in str(caught.value)
 

@@ -33,7 +33,7 @@ def draft(architecture: Architecture, *chain: str, name: str = "reference") -> D
     key = f"{architecture} {name} {chain}"
     if key not in _drafts:
         start = draft_of(Path(grown(architecture, name).folder), TRAIN.texts)
-        made = replace(start, techniques=chain)
+        made = replace(start, blocks="int4" in chain)
         for technique in chain:
             made = TECHNIQUES[technique].apply(made)
         _drafts[key] = made

@@ -36,7 +36,7 @@ def _optimise(draft: Draft) -> onnx.ModelProto:
     options = FusionOptions("bert")
     # Fused embeddings hide the look-up from quantisation; a fused Attention hides its matrices from 4-bit blocks.
     options.enable_embed_layer_norm = False
-    options.use_multi_head_attention = "int4" in draft.techniques
+    options.use_multi_head_attention = draft.blocks
     logging.getLogger("onnxruntime.transformers").setLevel(logging.ERROR)
     optimised = optimize_model(
         copy.deepcopy(draft.graph),

@@ -1,0 +1,37 @@
+"""The promise, tried out: whom the whole procedure promotes in worlds whose truth is known."""
+
+from __future__ import annotations
+
+import pytest
+
+from parsimony import simulation
+
+
+@pytest.fixture(scope="module")
+def cells() -> list[simulation.Cell]:
+    return simulation.simulate(400, rows=(300, 3_000), discordances=(0.01, 0.05), candidates=(1, 10), seed=3)
+
+
+def test_a_worse_model_is_promoted_no_more_often_than_promised(cells: list[simulation.Cell]) -> None:
+    found = simulation.summary(cells)
+    assert (found["cells"], found["worlds"]) == (8, 6_400)
+    assert found["holds"], found
+
+
+def test_rules_that_compare_two_numbers_promote_worse_models_far_more_often(cells: list[simulation.Cell]) -> None:
+    many = [cell for cell in cells if cell.candidates == 10]
+    assert min(cell.false["fixed drop"] for cell in many) > 0.3
+    assert max(cell.false["greater or equal"] for cell in many) > 0.3
+    assert max(cell.false["smallest first"] for cell in many) > 0.15
+
+
+def test_an_equal_model_is_found_where_the_rows_suffice(cells: list[simulation.Cell]) -> None:
+    power = {(cell.rows, cell.discordance, cell.candidates): cell.power for cell in cells}
+    assert power[3_000, 0.01, 1] > 0.9
+    assert power[300, 0.05, 1] < 0.3
+
+
+def test_the_same_seed_gives_the_same_cells() -> None:
+    first, again = (simulation.simulate(20, (300,), (0.02,), (3,), seed=1) for _ in range(2))
+    assert first == again
+    assert "| 300 | 2 | 3 |" in simulation.table(first)
