@@ -46,17 +46,18 @@ def reference_trunk(base: str) -> Trunk:
 
 
 def student_trunks(base: str, layers: int, neurons: int | None) -> tuple[Trunk, ...]:
-    """Return students of fewer layers, and of layers with a quarter of the neurons, the largest first.
+    """Return the students of a base, the largest first.
 
-    neurons: width of the base's feed-forward blocks; None where no neurons can be taken out.
+    All, half, a third and a sixth of the layers, each with a quarter of its neurons: at equal size more narrow layers
+    keep more than fewer whole ones (docs/results.md). Without all layers where `neurons`, the width of the base's
+    feed-forward blocks, is None: there no neurons can be taken out.
     """
     depths = sorted({max(1, round(layers * share)) for share in (1, 1 / 2, 1 / 3, 1 / 6)}, reverse=True)
-    shapes = {student_shape(depth): float(depth) for depth in depths if depth < layers}
-    if neurons is not None and (narrow := neurons // _NARROW) > 0:
-        # A layer's attention has 4 matrices of hidden x hidden, its block 2 of hidden x neurons, usually 4 x hidden.
-        shapes = {shape: cost for shape, cost in shapes.items() if cost >= layers / 2}
-        shapes |= {student_shape(depth, narrow): depth * (1 + 2 / _NARROW) / 3 for depth in depths}
-    return tuple(Trunk(family="student", base=base, shape=shape) for shape in sorted(shapes, key=lambda s: -shapes[s]))
+    if neurons is not None and neurons >= _NARROW:
+        shapes = [student_shape(depth, neurons // _NARROW) for depth in depths]
+    else:
+        shapes = [student_shape(depth) for depth in depths if depth < layers]
+    return tuple(Trunk(family="student", base=base, shape=shape) for shape in shapes)
 
 
 def in_question(students: Sequence[Trunk], chances: Mapping[Trunk, float]) -> tuple[Trunk, ...]:
