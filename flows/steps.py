@@ -16,7 +16,7 @@ from parsimony.contracts import TrainingSettings
 from parsimony.data.splits import load_split
 from parsimony.energy import Meter, meter
 from parsimony.errors import DataError, PlanError
-from parsimony.files import digest_of
+from parsimony.files import digest_of, sweep
 from parsimony.judging import Entry
 from parsimony.records import Candidate, Cost, Dataset, Decision, TargetSettings, Trunk
 from parsimony.run import Run
@@ -62,6 +62,8 @@ def session(plan: Plan) -> Iterator[Session]:
     targets = preflight(plan)
     registry = Registry(tracking_uri=where.tracking_uri, artifact_root=where.artifact_root)
     champion(registry, plan.model)  # a registry that does not answer is found out before anything is trained
+    for kept in ("trunks", "bundles", "champions"):
+        sweep(where.home / kept)
     run = Run(home=where.home)
     run.folder.mkdir(parents=True)
     try:

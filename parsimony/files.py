@@ -7,6 +7,7 @@ import json
 import os
 import secrets
 import shutil
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -139,6 +140,14 @@ def new_folder(target: Path) -> Iterator[Path]:
         work.replace(target)
     finally:
         shutil.rmtree(work, ignore_errors=True)
+
+
+def sweep(parent: Path, *, older_than_s: float = 86_400.0) -> int:
+    """Remove what killed runs left half-written below a folder; return how many folders. Younger ones may be in use."""
+    left = [path for path in parent.glob(".*.tmp-*") if time.time() - path.stat().st_mtime > older_than_s]
+    for path in left:
+        shutil.rmtree(path, ignore_errors=True)
+    return len(left)
 
 
 def is_complete(folder: Path) -> bool:

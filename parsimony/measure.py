@@ -26,7 +26,7 @@ from parsimony.records import Measurement, TargetSettings
 
 BLOCK = 100
 WARM_UP = 50
-ROUNDS = 15
+ROUNDS = 10
 NOISE_LIMIT = 0.15
 _TRIES = 3
 _GOLDEN = 0.6180339887498949

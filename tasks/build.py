@@ -37,7 +37,7 @@ def build(entry: Entry, grown: Grown, dataset: Dataset, home: Path) -> Entry:
             labels=dataset.labels,
             data_digest=dataset.digest,
         )
-    except ImportError:
+    except (ImportError, OSError):  # a broken installation, a full disk: nothing that another candidate would be spared
         raise
     except DoesNotApplyError as error:
         return replace(entry, obstacle=str(error), cost_s=grown.cost_s)

@@ -78,7 +78,7 @@ def test_a_padded_batch_answers_like_single_texts_when_attention_is_fused(
         heads=4,
         hidden=48,
         texts=tables()[0].texts,
-        techniques=(attention,),
+        blocks=attention == "int4",
     )
     fused = TECHNIQUES["fusion"].apply(draft).graph
     np.testing.assert_allclose(in_one_batch(fused, rows), graphs.run(model, rows), atol=1e-3)

@@ -259,3 +259,15 @@ def test_a_folder_of_the_same_name_is_replaced_whole(folder: Path) -> None:
         files.write_manifest(work, {"format": 2})
     assert sorted(p.name for p in folder.iterdir()) == [files.MANIFEST, "other"]
     assert files.verify_folder(folder)["format"] == 2
+
+
+def test_what_a_killed_run_left_is_swept_when_it_is_old_and_nothing_else_is(tmp_path: Path) -> None:
+    old, young, whole = tmp_path / ".b.tmp-0011", tmp_path / ".c.tmp-2233", tmp_path / "d"
+    for folder in (old, young, whole):
+        folder.mkdir()
+        (folder / "file").write_text("x", encoding="utf-8")
+    for folder in (old, whole):
+        os.utime(folder, (0, 0))
+    assert files.sweep(tmp_path) == 1
+    assert sorted(p.name for p in tmp_path.iterdir()) == [".c.tmp-2233", "d"]
+    assert files.sweep(tmp_path / "nowhere") == 0
