@@ -62,7 +62,7 @@ def judge(folder: Path, texts: Sequence[str], target: TargetSettings) -> Seen:
 
 
 def measure(folders: Mapping[str, Path], texts: Sequence[str], target: TargetSettings) -> dict[str, Measurement]:
-    """Measure several bundles side by side: blocks in turn, repeated up to three times until the noise is small.
+    """Measure several bundles side by side, blocks in turn; those that are noisy up to twice more.
 
     Fewer texts than a block holds are asked several times, so that there are always ROUNDS x BLOCK samples or more.
     """
@@ -74,9 +74,7 @@ def measure(folders: Mapping[str, Path], texts: Sequence[str], target: TargetSet
         for worker in workers.values():
             _ask(worker, do="predict", start=0, stop=WARM_UP)
         for _ in range(_TRIES):
-            _rounds(workers, blocks, len(asked))
-            if all(noise_of(seen) <= NOISE_LIMIT for seen in blocks.values()):
-                break
+            _rounds({n: w for n, w in workers.items() if _is_noisy(blocks[n])}, blocks, len(asked))
         peaks = {name: int(_ask(worker, do="memory")["peak_rss_bytes"]) for name, worker in workers.items()}
     return {
         name: _measurement(target, blocks[name], peaks[name], workers[name].startup_s, throttled) for name in folders
@@ -100,6 +98,11 @@ def mixed(texts: Sequence[str]) -> list[int]:
 def noise_of(blocks: Sequence[np.ndarray]) -> float:
     """Return how much the medians of the blocks differ, relative to their median."""
     return stats.spread(np.array([float(np.median(block)) for block in blocks]))
+
+
+def _is_noisy(blocks: Sequence[np.ndarray]) -> bool:
+    """Say whether more blocks are needed: there are none yet, or they disagree."""
+    return not blocks or noise_of(blocks) > NOISE_LIMIT
 
 
 def _rounds(workers: Mapping[str, _Worker], blocks: dict[str, list[np.ndarray]], count: int) -> None:
