@@ -24,7 +24,7 @@ from parsimony import machine, stats
 from parsimony.errors import InfrastructureError
 from parsimony.records import Measurement, TargetSettings
 
-BLOCK = 100
+BLOCK = 60
 WARM_UP = 50
 ROUNDS = 10
 NOISE_LIMIT = 0.15
