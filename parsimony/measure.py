@@ -24,9 +24,9 @@ from parsimony import machine, stats
 from parsimony.errors import InfrastructureError
 from parsimony.records import Measurement, TargetSettings
 
-BLOCK = 60
+BLOCK = 100
 WARM_UP = 50
-ROUNDS = 10
+ROUNDS = 6
 NOISE_LIMIT = 0.15
 _TRIES = 3
 _GOLDEN = 0.6180339887498949

@@ -70,10 +70,10 @@ class Trained:
 
 
 def train(classifier: Classifier, examples: Examples, search: Examples, recipe: Recipe, seed: int) -> Trained:
-    """Train the classifier in place and leave it at its best epoch on the search split.
+    """Train the classifier in place.
 
-    The best epoch has the highest accuracy; when distilling it is the one nearest to the teacher's answers, because
-    that distance is less noisy than accuracy on few texts.
+    It is left at its best epoch on the search split; when distilling, at the last one, because the teacher's answers
+    keep a student from overfitting and few search texts tell its epochs apart badly.
     """
     import torch
     import transformers
@@ -89,8 +89,8 @@ def train(classifier: Classifier, examples: Examples, search: Examples, recipe: 
             eval_dataset=_rows(search, len(examples.rows)),
             data_collator=_collator(np.concatenate((_lessons(examples), _lessons(search)))),
             compute_loss_func=_loss(recipe, examples),
-            compute_metrics=_quality,
-            callbacks=[transformers.EarlyStoppingCallback(recipe.patience)],
+            compute_metrics=_accuracy,
+            callbacks=[] if examples.teacher else [transformers.EarlyStoppingCallback(recipe.patience)],
         )
         trainer.remove_callback(transformers.PrinterCallback)
         result = trainer.train()
@@ -142,12 +142,11 @@ def _arguments(recipe: Recipe, seed: int, scratch: str, *, bf16: bool, distils: 
         seed=seed,
         data_seed=seed,
         eval_strategy="epoch",
-        save_strategy="epoch",
+        save_strategy="no" if distils else "epoch",
         save_only_model=True,
         save_total_limit=1,
-        load_best_model_at_end=True,
-        metric_for_best_model="distance" if distils else "accuracy",
-        greater_is_better=not distils,
+        load_best_model_at_end=not distils,
+        metric_for_best_model="accuracy",
         logging_strategy="no",
         label_names=["labels"],
         remove_unused_columns=False,
@@ -215,24 +214,11 @@ def _loss(recipe: Recipe, examples: Examples) -> Any:
     return loss
 
 
-def _quality(prediction: Any) -> dict[str, float]:
-    """Return the accuracy and, when distilling, the Kullback-Leibler divergence from the teacher's answers, in nats."""
-    logits, labels = prediction.predictions, prediction.label_ids
-    found = {"accuracy": float((logits.argmax(-1) == labels[:, 0]).mean())}
-    if labels.shape[1] > 1:
-        mine, wanted = (_log_softmax(x) for x in (logits, labels[:, 1 : 1 + logits.shape[1]]))
-        found["distance"] = float((np.exp(wanted) * (wanted - mine)).sum(-1).mean())
-    return found
-
-
-def _log_softmax(logits: np.ndarray) -> np.ndarray:
-    from scipy.special import log_softmax
-
-    result: np.ndarray = log_softmax(logits.astype(np.float64), axis=-1)
-    return result
+def _accuracy(prediction: Any) -> dict[str, float]:
+    return {"accuracy": float((prediction.predictions.argmax(-1) == prediction.label_ids[:, 0]).mean())}
 
 
 def _accuracy_of(state: Any) -> float:
-    """Return the accuracy of the epoch that the Trainer kept; 0 when it kept none."""
-    kept = (entry for entry in state.log_history if entry.get("step") == state.best_global_step)
-    return max((float(entry.get("eval_accuracy", 0.0)) for entry in kept), default=0.0)
+    """Return the accuracy of the epoch that the Trainer kept: the best one, or the last where it keeps none."""
+    seen = {entry["step"]: float(entry["eval_accuracy"]) for entry in state.log_history if "eval_accuracy" in entry}
+    return seen.get(int(state.best_global_step or state.global_step), 0.0)

@@ -61,7 +61,6 @@ def train(material: Material, folder: Path) -> None:
         epochs=settings.student_epochs,
         learning_rate=settings.student_learning_rate,
         batch_size=settings.batch_size,
-        patience=3,
     )
     done = fit(classifier, material, recipe, teacher=material.start)
     write_trunk(folder, classifier, material, {**done, "trained": "distilled", "from_layers": list(chosen)})
