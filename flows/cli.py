@@ -325,20 +325,17 @@ def _parser() -> argparse.ArgumentParser:
         "run a plan: validate, train, shrink, judge, promote",
         "run plan.toml --set gates.margin=0.02",
     )
-    run.add_argument("plan", help="the plan, a TOML file")
-    run.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change a key of the plan")
+    _takes_plan(run)
     _json(run, "print the receipt as one line of JSON")
 
     plan = _verb(verbs, _plan, "plan", "show the ladder of a plan, before any of it runs", "plan plan.toml")
-    plan.add_argument("plan", help="the plan, a TOML file")
-    plan.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change a key of the plan")
+    _takes_plan(plan)
     _json(plan, "print it as JSON")
 
     rotate = _verb(
         verbs, _rotate, "rotate", "draw a new sealed split when the old one is worn", "rotate plan.toml --out ./data"
     )
-    rotate.add_argument("plan", help="the plan, a TOML file")
-    rotate.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change a key of the plan")
+    _takes_plan(rotate)
     rotate.add_argument("--out", required=True, metavar="DIR", help="write train.csv and test.csv into this folder")
     rotate.add_argument("--seed", type=int, help="of the draw (the plan's seed and one more)")
 
@@ -386,6 +383,11 @@ def _verb(
     parser = verbs.add_parser(name, help=purpose, description=purpose, epilog=f"example: parsimony {example}")
     parser.set_defaults(verb=function)
     return parser
+
+
+def _takes_plan(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("plan", help="the plan, a TOML file")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change a key of the plan")
 
 
 def _json(parser: argparse.ArgumentParser, purpose: str) -> None:

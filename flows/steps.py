@@ -167,7 +167,8 @@ def ladder(run: Session, dataset: Dataset, reference: Trunk) -> tuple[search.Run
 
 def rungs_of(plan: Plan, dataset: Dataset, reference: Trunk) -> tuple[search.Rung, ...]:
     """Return the ladder of a plan on this data, the smallest first."""
-    shape = sizing.shape_of(bases.resolve(reference.base), load_split(dataset, "train").texts, plan.data.max_tokens)
+    texts = load_split(dataset, "train").texts
+    shape = sizing.shape_of(bases.resolve(reference.base), texts, plan.data.max_tokens)
     trunks = [*search.probe_trunks(plan.bases.names), reference]
     if "linear" in plan.search.families:
         trunks.append(Trunk(family="linear", base=reference.base))
@@ -178,13 +179,16 @@ def rungs_of(plan: Plan, dataset: Dataset, reference: Trunk) -> tuple[search.Run
         return bases.architecture(bases.resolve(trunk.base))
 
     return search.ladder(
-        trunks, plan.search.families, reference, lambda candidate: _predicted(plan, dataset, candidate), architecture
+        trunks,
+        plan.search.families,
+        reference,
+        lambda candidate: _predicted(plan, dataset, texts, candidate),
+        architecture,
     )
 
 
-def _predicted(plan: Plan, dataset: Dataset, candidate: Candidate) -> int:
-    """Return the bytes that a candidate's bundle will have."""
-    texts = load_split(dataset, "train").texts
+def _predicted(plan: Plan, dataset: Dataset, texts: tuple[str, ...], candidate: Candidate) -> int:
+    """Return the bytes that a candidate's bundle will have, trimmed to the training texts."""
     shape = sizing.shape_of(bases.resolve(candidate.trunk.base), texts, plan.data.max_tokens)
     return sizing.predict(candidate, shape, dataset.labels)
 
@@ -240,9 +244,10 @@ def _derive(run: Session, dataset: Dataset, entries: dict[Candidate, Entry], gro
         _build(run, dataset, entries, grown, candidate)
     if Candidate(trunk=grown.trunk).id != run.reference or _trimming_cost(run, entries) <= run.plan.gates.margin / 2:
         return
+    texts = load_split(dataset, "train").texts
     for candidate in dict.fromkeys(search.without_trimming(c) for c in mine if search.is_quantised(c)):
         if candidate not in entries:
-            bytes_ = _predicted(run.plan, dataset, candidate)
+            bytes_ = _predicted(run.plan, dataset, texts, candidate)
             entries[candidate] = Entry(candidate=candidate, predicted_bytes=bytes_)
             _build(run, dataset, entries, grown, candidate)
 

@@ -40,6 +40,7 @@ from parsimony.records import (
 from parsimony.run import prediction_file
 
 Paper = Mapping[str, Any]
+_SPLITS: tuple[SplitName, ...] = ("search", "sealed")
 
 
 def audit(folder: Path, bundles: Sequence[Path]) -> tuple[str, ...]:
@@ -63,13 +64,18 @@ def _by_digest(folders: Sequence[Path]) -> dict[str, Path]:
 def _again(paper: Paper, folder: Path, bundles: Mapping[str, Path]) -> Mapping[str, object]:
     """Return the receipt that the evidence gives."""
     dataset = read_dataset(folder / "data")
-    entries = [_entry(found, dataset, folder, bundles) for found in paper["candidates"]]
+    search, sealed = (_numbers(load_split(dataset, split).labels, dataset) for split in _SPLITS)
+    entries = [_entry(found, search, dataset, folder, bundles) for found in paper["candidates"]]
     settings, targets = GateSettings(**paper["gates"]), tuple(TargetSettings(**t) for t in paper["targets"])
     reference = next(e for e in entries if e.id == paper["reference"]["candidate"])
-    truth = {split: _numbers(load_split(dataset, split).labels, dataset) for split in _SPLITS}
-    seen = [judging.searched(e, reference, truth["search"], settings) for e in entries if e.answers is not None]
+    seen = [judging.searched(e, reference, search, settings) for e in entries if e.answers is not None]
     chosen = judging.fitting(entries, selection.shortlist(seen, dataset.sealed, settings), targets)
-    entries = _certified(entries, chosen.order, reference.id, truth["sealed"], dataset, settings, folder, paper["seed"])
+
+    def answers(name: str) -> np.ndarray:
+        return _answers(folder, name, "sealed", dataset)
+
+    classes, seed = len(dataset.labels), paper["seed"]
+    entries = judging.certified(entries, chosen.order, answers, reference.id, sealed, classes, settings, seed)
     left_out = dict(chosen.left_out)
     judged = tuple(judging.verdict(entry, targets, settings, left_out, reference.id) for entry in entries)
     outcome, winner, reason = selection.decide(judged)
@@ -86,39 +92,15 @@ def _again(paper: Paper, folder: Path, bundles: Mapping[str, Path]) -> Mapping[s
         smallest_certifiable_margin=judging.certifiable_margin(seen, dataset.sealed, settings),
         cost=_cost(paper["cost"]),
         exposures=paper["exposures"],
-        seed=paper["seed"],
+        seed=seed,
         started_at=paper["started_at"],
         run_id=paper["run_id"],
     )
     return receipt(decision, version=None if paper["winner"] is None else paper["winner"]["version"])
 
 
-_SPLITS: tuple[SplitName, ...] = ("search", "sealed")
-
-
-def _certified(
-    entries: Sequence[Entry],
-    order: Sequence[str],
-    reference: str,
-    truth: np.ndarray,
-    dataset: Dataset,
-    settings: GateSettings,
-    folder: Path,
-    seed: int,
-) -> list[Entry]:
-    def answers(name: str) -> np.ndarray:
-        return _answers(folder, name, "sealed", dataset)
-
-    classes = len(dataset.labels)
-    found = judging.certify(order, answers, reference, truth, classes, settings, seed)
-    for entry in entries:
-        if entry.is_champion and entry.bundle is not None and entry.id not in found:
-            found |= judging.certify((entry.id,), answers, reference, truth, classes, settings, seed)
-    return judging.with_certificates(entries, found)
-
-
-def _entry(found: Paper, dataset: Dataset, folder: Path, bundles: Mapping[str, Path]) -> Entry:
-    """Return a candidate of the receipt with its evidence."""
+def _entry(found: Paper, truth: np.ndarray, dataset: Dataset, folder: Path, bundles: Mapping[str, Path]) -> Entry:
+    """Return a candidate of the receipt with its evidence; truth: class numbers of the search split [rows]."""
     entry = Entry(
         candidate=_candidate(found),
         predicted_bytes=found["predicted_bytes"],
@@ -132,7 +114,6 @@ def _entry(found: Paper, dataset: Dataset, folder: Path, bundles: Mapping[str, P
     kept = bundles.get(found["digest"])
     bundle = BuiltBundle(folder="", digest="not kept", size_bytes=1) if kept is None else describe(kept)
     answers = _answers(folder, entry.id, "search", dataset)
-    truth = _numbers(load_split(dataset, "search").labels, dataset)
     return replace(entry, bundle=bundle, answers=answers, search=gates.score(truth, answers, len(dataset.labels)))
 
 

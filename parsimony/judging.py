@@ -118,6 +118,24 @@ def certify(
     return found
 
 
+def certified(
+    entries: Sequence[Entry],
+    order: Sequence[str],
+    answers: Callable[[str], np.ndarray],
+    reference: str,
+    truth: np.ndarray,
+    classes: int,
+    settings: GateSettings,
+    seed: int,
+) -> list[Entry]:
+    """Return the entries with certificates: those of the sequence, and the champion's, which is tested by itself."""
+    found = certify(order, answers, reference, truth, classes, settings, seed)
+    for entry in entries:
+        if entry.is_champion and entry.bundle is not None and entry.id not in found:
+            found |= certify((entry.id,), answers, reference, truth, classes, settings, seed)
+    return with_certificates(entries, found)
+
+
 def verdict(
     entry: Entry, targets: Sequence[TargetSettings], settings: GateSettings, left_out: Mapping[str, str], reference: str
 ) -> Judged:

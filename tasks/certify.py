@@ -47,12 +47,7 @@ def certify(
         _keep(folder, name, "sealed", found, dataset)
         return found
 
-    classes = len(dataset.labels)
-    found = judging.certify(order, answers, reference, truth, classes, gates, seed)
-    for entry in entries:
-        if entry.is_champion and entry.bundle is not None and entry.id not in found:
-            found |= judging.certify((entry.id,), answers, reference, truth, classes, gates, seed)
-    return judging.with_certificates(entries, found)
+    return judging.certified(entries, order, answers, reference, truth, len(dataset.labels), gates, seed)
 
 
 def _keep(folder: Path, candidate: str, split: str, answers: np.ndarray, dataset: Dataset) -> None:
