@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from flows.plan import Plan
-from parsimony.families.student import layers_in, neurons_in
+from parsimony.families.student import heads_in, layers_in, neurons_in
 from parsimony.records import Candidate, Dataset, Trunk
 from parsimony.run import Run
 from parsimony.trunk_store import Grown
@@ -16,7 +16,7 @@ from parsimony.trunk_store import Grown
 _LAYER_EPOCH_ROW_S = 6e-4
 _CANDIDATE_S, _END_S = 4.0, 25.0
 _FORWARD_TO_STEP = 3.0
-_NARROW_SHARE = 0.6
+_NARROW_SHARE, _FEW_HEADS_SHARE = 0.6, 0.4
 
 
 def step_s(forward_s: float, layers: int, rows: int) -> float:
@@ -26,7 +26,8 @@ def step_s(forward_s: float, layers: int, rows: int) -> float:
 
 def depth_of(student: Trunk) -> float:
     """Return how many whole layers a student is worth in training time."""
-    return layers_in(student.shape) * (1.0 if neurons_in(student.shape) is None else _NARROW_SHARE)
+    share = 1.0 if neurons_in(student.shape) is None else _NARROW_SHARE
+    return layers_in(student.shape) * (share if heads_in(student.shape) is None else _FEW_HEADS_SHARE)
 
 
 @dataclass(slots=True)

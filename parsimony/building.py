@@ -14,6 +14,7 @@ from parsimony.bundle import describe, write_bundle
 from parsimony.contracts import DoesNotApplyError, Draft, Technique
 from parsimony.export import ParityError, compare
 from parsimony.files import digest_file, digest_of, is_complete
+from parsimony.neighbours import neighbours
 from parsimony.records import BuiltBundle, Candidate
 from parsimony.techniques import TECHNIQUES
 from parsimony.trunks import draft_of
@@ -30,6 +31,7 @@ def key_of(candidate: Candidate, trunk_key: str, labels: tuple[str, ...]) -> str
         "bundle.py",
         "export.py",
         "graphs.py",
+        "neighbours.py",
         "quantising.py",
         "vocabulary.py",
         *(f"techniques/{name}.py" for name in candidate.after),
@@ -44,11 +46,14 @@ def build(
     trunk: Path,
     target: Path,
     *,
+    base: Path,
     texts: tuple[str, ...],
     labels: tuple[str, ...],
     data_digest: str,
 ) -> BuiltBundle:
     """Write the candidate's bundle to `target`, or return the one that is there when it is complete.
+
+    base: the folder of the pretrained model that the trunk was made from.
 
     Raises DoesNotApplyError with the reason when a technique cannot be used on this trunk, or when a graph that should
     only be rewritten answers differently, or when a quantised graph still holds fp32 weights or gives no numbers.
@@ -56,7 +61,7 @@ def build(
     if is_complete(target):
         return describe(target)
     chain = tuple(TECHNIQUES[name] for name in candidate.after)
-    draft, _ = _draft(str(trunk), texts, chain, "int4" in candidate.after)
+    draft, _ = _draft(str(trunk), base, texts, chain, "int4" in candidate.after)
     lineage = {
         "candidate": candidate.id,
         "family": candidate.trunk.family,
@@ -71,12 +76,15 @@ def build(
 
 
 @lru_cache(maxsize=4)
-def _draft(trunk: str, texts: tuple[str, ...], chain: tuple[Technique, ...], blocks: bool) -> tuple[Draft, np.ndarray]:
+def _draft(
+    trunk: str, base: Path, texts: tuple[str, ...], chain: tuple[Technique, ...], blocks: bool
+) -> tuple[Draft, np.ndarray]:
     """Return a trunk after these techniques with its answers; candidates of one trunk share the first of them."""
     if not chain:
-        draft = replace(draft_of(Path(trunk), texts), blocks=blocks)
+        draft = draft_of(Path(trunk), texts)
+        draft = replace(draft, near=neighbours(base, draft.tokenizer, texts), blocks=blocks)
         return draft, _answers(draft)
-    return _applied(chain[-1], *_draft(trunk, texts, chain[:-1], blocks))
+    return _applied(chain[-1], *_draft(trunk, base, texts, chain[:-1], blocks))
 
 
 def _applied(technique: Technique, draft: Draft, expected: np.ndarray) -> tuple[Draft, np.ndarray]:

@@ -83,6 +83,12 @@ def _load_encoder(folder: Path) -> torch.nn.Module:
     return encoder.eval()
 
 
+def token_table(folder: Path) -> np.ndarray:
+    """Return a base's table of tokens, float32 [vocabulary, hidden]."""
+    table: np.ndarray = _load_encoder(folder).get_input_embeddings().weight.detach().numpy()
+    return table
+
+
 def _has_pooler(folder: Path) -> bool:
     """Say whether this architecture's plain model takes `add_pooling_layer`."""
     import inspect

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -50,8 +50,10 @@ class Material:
 class Draft:
     """A model on its way to a bundle: a graph, its tokenizer, and what the graph tools must be told about it.
 
-    `texts` are the training texts: what a technique may look at to decide what is needed. `blocks` says that 4-bit
-    blocks will follow, for which attention must keep its matrices apart.
+    `heads` are those of each layer, `hidden` the width that they give together.
+    `texts` are the training texts: what a technique may look at to decide what is needed; `near` holds, for tokens that
+    none of them holds, one nearly alike that some does. `blocks` says that 4-bit blocks will follow, for which attention
+    must keep its matrices apart.
     """
 
     graph: onnx.ModelProto
@@ -60,6 +62,7 @@ class Draft:
     heads: int
     hidden: int
     texts: tuple[str, ...]
+    near: Mapping[int, int] = field(default_factory=dict)
     blocks: bool = False
 
 

@@ -68,6 +68,7 @@ def certify(
         verdict=verdict,
         needed=needed,
         position=position,
+        flips=stats.flips(truth, reference, candidate, classes),
     )
 
 
@@ -83,6 +84,7 @@ def certify_itself(truth: np.ndarray, reference: np.ndarray, classes: int, *, po
         verdict="pass",
         needed=None,
         position=position,
+        flips=((0, 0),) * classes,
     )
 
 

@@ -66,14 +66,22 @@ def lookup_of(model: onnx.ModelProto, source: str) -> tuple[onnx.NodeProto, ...]
     )
 
 
-def clamp_lookups(model: onnx.ModelProto, source: str, largest: int) -> None:
-    """Let every number of the graph input `source` above `largest` look row `largest` up."""
+def redirect_lookups(model: onnx.ModelProto, source: str, rows: np.ndarray) -> None:
+    """Let the number i of the graph input `source` look row `rows[i]` up, and every larger number the last of `rows`."""
     lookups = lookup_of(model, source)
-    limit, limited = f"{source}.largest", f"{source}.limited"
-    model.graph.initializer.append(numpy_helper.from_array(np.array(largest, dtype=np.int64), limit))
+    limit, table, limited, found, row = (f"{source}.{name}" for name in ("largest", "rows", "limited", "found", "row"))
+    kind = np.int16 if rows.max() <= np.iinfo(np.int16).max else np.int32
+    constants = (limit, np.array(len(rows) - 1, dtype=np.int64)), (table, rows.astype(kind))
+    model.graph.initializer.extend(numpy_helper.from_array(value, name) for name, value in constants)
     for node in lookups:
-        node.input[1] = limited
-    model.graph.node.insert(0, helper.make_node("Min", [source, limit], [limited], name=limited))
+        node.input[1] = row
+    nodes = (
+        helper.make_node("Min", [source, limit], [limited], name=limited),
+        helper.make_node("Gather", [table, limited], [found], name=found),
+        helper.make_node("Cast", [found], [row], name=row, to=onnx.TensorProto.INT64),
+    )
+    for place, node in enumerate(nodes):
+        model.graph.node.insert(place, node)
 
 
 def compared_with(model: onnx.ModelProto, source: str) -> tuple[int, ...]:

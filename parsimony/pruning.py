@@ -1,8 +1,10 @@
-"""Take neurons out of the feed-forward blocks of an encoder: the least used ones, with the rest made to answer for them.
+"""Take neurons out of the feed-forward blocks of an encoder and heads out of its attention: the least useful ones, with
+the rest made to answer for them.
 
-A neuron's use is the root mean square of its activation on sample texts times the length of its outgoing weights. The
-outgoing weights of the neurons that stay are then fitted by least squares to what the whole block gave on the sample
-(the reconstruction step of layer-wise pruning, He et al. 2017, "Channel Pruning"), so that training starts close.
+A neuron's use is the root mean square of its activation on sample texts times the length of its outgoing weights. Heads
+go one by one, each time the one without which the others can give nearest to what the layer gave. The outgoing weights
+of what stays are then fitted by least squares to what the whole block gave on the sample (the reconstruction step of
+layer-wise pruning, He et al. 2017, "Channel Pruning"), so that training starts close.
 """
 
 from __future__ import annotations
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
 
 # What architectures call the number of neurons in their configuration.
 _WIDTHS = ("intermediate_size", "hidden_dim")
+# Whose attention transformers can take heads out of, and reads back without them.
+_HEADED = frozenset({"bert", "distilbert", "roberta", "xlm-roberta", "camembert", "electra"})
 _DAMPING = 1e-2
 _LONGEST_SAMPLE = 20_000
 
@@ -47,23 +51,120 @@ def prune_ffn(classifier: Classifier, width: int, sample: Sequence[Sequence[int]
 
     sample: tokenised texts. Raises ValueError when a layer has no plain pair of matrices into and out of the neurons.
     """
-    import torch
-
     encoder = classifier.encoder
     pairs = _pairs(encoder)
-    seen: list[list[torch.Tensor]] = [[] for _ in pairs]
+    seen = _inputs(classifier, [owner.get_submodule(leaving) for owner, _, leaving in pairs], sample)
+    for (owner, entering, leaving), activations in zip(pairs, seen, strict=True):
+        _prune(owner, entering, leaving, activations, width)
+    setattr(encoder.config, _width_name(encoder), width)
+
+
+def prunable_heads(encoder: torch.nn.Module) -> int | None:
+    """Return the number of attention heads of each layer, None where they cannot be taken out."""
+    try:
+        _mixers(encoder)
+    except ValueError:
+        return None
+    return int(encoder.config.num_attention_heads)
+
+
+def kept_heads(encoder: torch.nn.Module) -> int:
+    """Return the number of attention heads that each layer has left."""
+    gone = encoder.config.pruned_heads or {0: ()}
+    return int(encoder.config.num_attention_heads) - len(gone[0])
+
+
+def prune_heads(classifier: Classifier, keep: int, sample: Sequence[Sequence[int]]) -> None:
+    """Leave `keep` attention heads in every layer; the classifier's encoder is changed in place.
+
+    sample: tokenised texts. The configuration lists the heads that are gone, so that transformers reads the weights
+    back. Raises ValueError when a layer has no plain query, key, value and output matrix.
+    """
+    encoder = classifier.encoder
+    heads = int(encoder.config.num_attention_heads)
+    outputs = [owner.get_submodule(name) for owner, name in _mixers(encoder)]
+    gone, fitted = {}, []
+    for place, (output, activations) in enumerate(zip(outputs, _inputs(classifier, outputs, sample), strict=True)):
+        products = activations.T @ activations / len(activations)
+        kept = _most_useful(products, output.weight.data, heads, keep)
+        gone[place] = sorted(set(range(heads)) - set(kept))
+        fitted.append(_fitted(products, output.weight.data, _columns(kept, heads, len(products))))
+    encoder.prune_heads(gone)
+    for (owner, name), weight in zip(_mixers(encoder), fitted, strict=True):
+        owner.get_submodule(name).weight.data = weight.T.contiguous()
+
+
+def _mixers(encoder: torch.nn.Module) -> list[tuple[torch.nn.Module, str]]:
+    """Return per layer the layer and the name of the matrix that mixes what the heads give."""
+    import torch
+
+    hidden = encoder.config.hidden_size
+    found = []
+    if encoder.config.model_type not in _HEADED:
+        raise ValueError(f"no heads can be taken out of a {encoder.config.model_type}")
+    for layer in layers_of(encoder)[1]:
+        linear = [(name, module) for name, module in layer.named_modules() if isinstance(module, torch.nn.Linear)]
+        entering = [m for _, m in linear if m.in_features == hidden][:3]
+        leaving = [n for n, m in linear[3:4] if m.out_features == hidden and m.in_features == entering[-1].out_features]
+        if len(entering) < 3 or len({m.out_features for m in entering}) > 1 or not leaving:
+            raise ValueError(f"the attention of a {encoder.config.model_type} is no plain set of four matrices")
+        found.append((layer, leaving[0]))
+    return found
+
+
+def _most_useful(products: torch.Tensor, weight: torch.Tensor, heads: int, keep: int) -> list[int]:
+    """Return the heads that stay when the one that the others replace best goes, again and again."""
+    kept = list(range(heads))
+    while len(kept) > keep:
+        rest = {gone: [head for head in kept if head != gone] for gone in kept}
+        lost = {g: _lost(products, weight, _columns(others, heads, len(products))) for g, others in rest.items()}
+        kept = rest[min(kept, key=lost.__getitem__)]
+    return kept
+
+
+def _columns(chosen: Sequence[int], heads: int, width: int) -> torch.Tensor:
+    """Return which columns these heads give, of `width` in all."""
+    import torch
+
+    return torch.arange(width).reshape(heads, -1)[list(chosen)].flatten()
+
+
+def _inputs(
+    classifier: Classifier, modules: Sequence[torch.nn.Module], sample: Sequence[Sequence[int]]
+) -> list[torch.Tensor]:
+    """Return what enters each of these modules on the sample, float32 [tokens, width]."""
+    import torch
+
+    seen: list[list[torch.Tensor]] = [[] for _ in modules]
     hooks = [
-        owner.get_submodule(leaving).register_forward_pre_hook(
+        module.register_forward_pre_hook(
             lambda _, given, kept=kept: kept.append(given[0].detach().float().flatten(0, -2))
         )
-        for (owner, _, leaving), kept in zip(pairs, seen, strict=True)
+        for module, kept in zip(modules, seen, strict=True)
     ]
     features(classifier, sample)
     for hook in hooks:
         hook.remove()
-    for (owner, entering, leaving), activations in zip(pairs, seen, strict=True):
-        _prune(owner, entering, leaving, torch.cat(activations)[:_LONGEST_SAMPLE], width)
-    setattr(encoder.config, _width_name(encoder), width)
+    return [torch.cat(kept)[:_LONGEST_SAMPLE] for kept in seen]
+
+
+def _fitted(products: torch.Tensor, weight: torch.Tensor, kept: torch.Tensor) -> torch.Tensor:
+    """Return the weights [kept, outputs] with which the kept inputs alone give nearest to what all gave.
+
+    products: mean products of the inputs, [inputs, inputs]; weight: [outputs, inputs].
+    """
+    import torch
+
+    damping = _DAMPING * products.diagonal().mean()
+    wanted = products[kept] @ weight.T + damping * weight[:, kept].T
+    return torch.linalg.solve(products[kept][:, kept] + damping * torch.eye(len(kept)), wanted)
+
+
+def _lost(products: torch.Tensor, weight: torch.Tensor, kept: torch.Tensor) -> float:
+    """Return the mean square error of what the kept inputs give with fitted weights."""
+    apart = weight.clone()
+    apart[:, kept] -= _fitted(products, weight, kept).T
+    return float(((apart @ products) * apart).sum())
 
 
 def _pairs(encoder: torch.nn.Module) -> list[tuple[torch.nn.Module, str, str]]:
@@ -91,10 +192,7 @@ def _prune(owner: torch.nn.Module, entering: str, leaving: str, activations: tor
     into, out = owner.get_submodule(entering), owner.get_submodule(leaving)
     use = activations.pow(2).mean(0).sqrt() * out.weight.data.norm(dim=0)
     kept = use.topk(width).indices.sort().values
-    products = activations.T @ activations / len(activations)
-    damping = _DAMPING * products.diagonal().mean()
-    wanted = products[kept] @ out.weight.data.T + damping * out.weight.data[:, kept].T
-    fitted = torch.linalg.solve(products[kept][:, kept] + damping * torch.eye(width), wanted)
+    fitted = _fitted(activations.T @ activations / len(activations), out.weight.data, kept)
     for module, weight in ((into, into.weight.data[kept]), (out, fitted.T)):
         module.weight = torch.nn.Parameter(weight.contiguous().clone())
         module.out_features, module.in_features = weight.shape

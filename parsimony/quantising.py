@@ -73,6 +73,16 @@ def _widths(graph: onnx.ModelProto) -> list[tuple[int, int]]:
     return [(shape[1], shape[0]) for shape in read if len(shape) == 2]
 
 
+def _numbered(graph: onnx.ModelProto) -> list[str]:
+    """Return the names of the look-ups in constants that are no weights, such as a list of rows."""
+    kinds = {tensor.name: tensor.data_type for tensor in graph.graph.initializer}
+    return [
+        node.name
+        for node in graph.graph.node
+        if node.op_type == TABLES and kinds.get(node.input[0], onnx.TensorProto.FLOAT) != onnx.TensorProto.FLOAT
+    ]
+
+
 def blocks_of_4_bit(graph: onnx.ModelProto, operators: Sequence[str]) -> onnx.ModelProto:
     """Return the graph with the constants of these operators, tables or products, in blocks of 4-bit numbers."""
     from onnxruntime.quantization.matmul_nbits_quantizer import MatMulNBitsQuantizer
@@ -86,6 +96,7 @@ def blocks_of_4_bit(graph: onnx.ModelProto, operators: Sequence[str]) -> onnx.Mo
         is_symmetric=True,
         accuracy_level=_INT8_ACTIVATIONS,
         op_types_to_quantize=tuple(operators),
+        nodes_to_exclude=_numbered(graph),
         quant_axes=((PRODUCTS, 0), (TABLES, 1)),
     )
     with np.errstate(divide="ignore", invalid="ignore"):  # a block of zeros has scale zero

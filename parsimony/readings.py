@@ -54,6 +54,23 @@ def steps_to(decision: Decision, judged: Judged) -> tuple[Step, ...]:
     return tuple(found)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Flip:
+    """How many sealed rows of a label a candidate gets wrong that the reference gets right, and the other way round."""
+
+    label: str
+    lost: int
+    won: int
+
+
+def flips_of(decision: Decision, judged: Judged) -> tuple[Flip, ...]:
+    """Return the labels on which a certified candidate and the reference differ, the greatest loss first."""
+    found = judged.certificate.flips if judged.certificate else ()
+    labels = decision.dataset.labels[: len(found)]
+    flips = [Flip(label=label, lost=b, won=c) for label, (b, c) in zip(labels, found, strict=True) if b or c]
+    return tuple(sorted(flips, key=lambda flip: (flip.won - flip.lost, -flip.lost, flip.label)))
+
+
 def _step(decision: Decision, before: Judged, here: Judged, techniques: tuple[str, ...]) -> Step | None:
     if before.search is None or before.bundle is None or here.search is None or here.bundle is None:
         return None

@@ -7,7 +7,7 @@ import math
 from collections import Counter
 from collections.abc import Mapping
 
-from parsimony.readings import steps_to
+from parsimony.readings import flips_of, steps_to
 from parsimony.records import (
     Certificate,
     Cost,
@@ -40,7 +40,10 @@ def receipt(decision: Decision, *, version: str | None) -> Json:
         "seed": decision.seed,
         "winner": _winner(decision, version),
         "reference": _reference(decision),
-        "candidates": [{**_candidate(judged), "steps": _steps(decision, judged)} for judged in decision.judged],
+        "candidates": [
+            {**_candidate(judged), "steps": _steps(decision, judged), "flips": _flips(decision, judged)}
+            for judged in decision.judged
+        ],
         "gates": _settings(decision.gates),
         "targets": [_target(target) for target in decision.targets],
         "data": _data(decision.dataset),
@@ -113,6 +116,13 @@ def _steps(decision: Decision, judged: Judged) -> list[Json]:
     return [
         {"step": step.name, "quality": step.quality, "size_bytes": step.size_bytes}
         for step in steps_to(decision, judged)
+    ]
+
+
+def _flips(decision: Decision, judged: Judged) -> list[Json]:
+    return [
+        {"label": flip.label, "only_reference_right": flip.lost, "only_candidate_right": flip.won}
+        for flip in flips_of(decision, judged)
     ]
 
 

@@ -235,7 +235,8 @@ class Certificate:
     """The paired comparison of one candidate with the reference on the sealed split.
 
     `difference` is candidate minus reference, `lower_bound` its one-sided bound at the plan's
-    confidence; `needed` says how many rows would probably settle an inconclusive verdict.
+    confidence; `needed` says how many rows would probably settle an inconclusive verdict. `flips` counts, per class,
+    the rows that only the reference and those that only the candidate gets right.
     """
 
     n: int
@@ -247,6 +248,7 @@ class Certificate:
     verdict: GateVerdict
     needed: int | None
     position: int
+    flips: tuple[tuple[int, int], ...] = ()
 
     def __post_init__(self) -> None:
         _finite("difference", self.difference)

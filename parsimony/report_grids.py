@@ -6,11 +6,12 @@ from collections import Counter
 from dataclasses import dataclass, replace
 
 from parsimony import wording as say
-from parsimony.readings import ladder, short_names, steps_to
+from parsimony.readings import Flip, flips_of, ladder, short_names, steps_to
 from parsimony.records import Decision, Environment, Finding, TargetSettings
 from parsimony.report_text import metric_name
 
 FIRST_ROWS = 5
+MOST_FLIPS = 12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +54,21 @@ def steps(decision: Decision) -> tuple[Grid, ...]:
     columns = ("candidate", "step", f"{metric_name(decision)}, search split", "size")
     note = "" if rows else "No step was taken from the reference."
     return (Grid(title="What each step costs and saves", columns=columns, rows=rows, note=note),)
+
+
+def flips(decision: Decision) -> tuple[Grid, ...]:
+    """Return where the winner and the champion answer rightly what the reference does not, and the other way round."""
+    names = short_names(decision)
+    wanted = [j for j in decision.judged if j.candidate == decision.winner or j.is_champion]
+    return tuple(_flips(names[judged.candidate], flips_of(decision, judged)) for judged in wanted if judged.certificate)
+
+
+def _flips(name: str, found: tuple[Flip, ...]) -> Grid:
+    rows = tuple((flip.label, say.count(flip.lost), say.count(flip.won)) for flip in found[:MOST_FLIPS])
+    more = f"{say.count(len(found) - MOST_FLIPS)} other labels changed less." if len(found) > MOST_FLIPS else ""
+    note = more if found else "It is right and wrong on the same rows as the reference."
+    columns = ("label", "right before, wrong now", "wrong before, right now")
+    return Grid(title=name, columns=columns, rows=rows, note=note)
 
 
 def _change(size_bytes: int) -> str:

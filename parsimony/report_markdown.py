@@ -27,6 +27,8 @@ def markdown(decision: Decision) -> str:
         _reasons(decision),
         "## Step by step",
         *_grids(grids.steps(decision)),
+        "## What changed, label by label",
+        *(_grids(grids.flips(decision)) or ("Nothing was certified.",)),
         "## What was asked",
         *_grids(grids.promises(decision)),
         "## Data",

@@ -16,7 +16,8 @@ Chains = tuple[tuple[str, ...], ...]
 
 # A student that has at least this chance to be certified sends the search to smaller ones, another to larger ones.
 HOPEFUL = 0.5
-_NARROW = 4
+# One of how many heads and of how many neurons stay in each layer of a student, from the widest to the narrowest.
+_WIDTHS = ((1, 4), (2, 6), (3, 8))
 
 # What is worth deriving from each trunk. Fusion changes speed, not answers; quantised bundles are always trimmed
 # too, because an untrimmed one is never the smallest. The reference is kept as it is, and shown with each lever alone.
@@ -45,19 +46,27 @@ def reference_trunk(base: str) -> Trunk:
     return Trunk(family="encoder", base=base)
 
 
-def student_trunks(base: str, layers: int, neurons: int | None) -> tuple[Trunk, ...]:
+def student_trunks(base: str, layers: int, *, heads: int | None, neurons: int | None) -> tuple[Trunk, ...]:
     """Return the students of a base, the largest first.
 
-    All, half, a third and a sixth of the layers, each with a quarter of its neurons: at equal size more narrow layers
-    keep more than fewer whole ones (docs/results.md). Without all layers where `neurons`, the width of the base's
-    feed-forward blocks, is None: there no neurons can be taken out.
+    heads, neurons: those of each layer of the base, None where none can be taken out. All layers at three widths, then
+    fewer layers at the least: at equal size many narrow layers keep more than few whole ones (docs/results.md). Where
+    no neurons can be taken out, whole layers are.
     """
     depths = sorted({max(1, round(layers * share)) for share in (1, 1 / 2, 1 / 3, 1 / 6)}, reverse=True)
-    if neurons is not None and neurons >= _NARROW:
-        shapes = [student_shape(depth, neurons // _NARROW) for depth in depths]
-    else:
+    if neurons is None:
         shapes = [student_shape(depth) for depth in depths if depth < layers]
-    return tuple(Trunk(family="student", base=base, shape=shape) for shape in shapes)
+    else:
+        widths = [_width(heads, neurons, *shares) for shares in _WIDTHS]
+        shapes = [student_shape(layers, **width) for width in widths[:-1]]
+        shapes += [student_shape(depth, **widths[-1]) for depth in depths]
+    return tuple(Trunk(family="student", base=base, shape=shape) for shape in dict.fromkeys(shapes))
+
+
+def _width(heads: int | None, neurons: int, of_heads: int, of_neurons: int) -> dict[str, int | None]:
+    """Return how many heads and neurons are left when only these shares of them stay; None for all heads."""
+    kept = None if heads is None or of_heads == 1 else max(1, heads // of_heads)
+    return {"heads": kept, "neurons": max(1, neurons // of_neurons)}
 
 
 def in_question(students: Sequence[Trunk], chances: Mapping[Trunk, float]) -> tuple[Trunk, ...]:

@@ -8,7 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from parsimony.bases import CONFIG, TOKENIZER
-from parsimony.families.student import layers_in, neurons_in
+from parsimony.families.student import heads_in, layers_in, neurons_in
 from parsimony.quantising import best_block, block_bytes
 from parsimony.records import Candidate
 from parsimony.vocabulary import CannotTrimError, serving_tokenizer, trim
@@ -21,7 +21,7 @@ _LAYER_OVERHEAD = {"": (14_100, 2_400), "int8": (21_600, 7_250), "mixed": (21_60
 _GRAPH_OVERHEAD = {"": 3_000, "int8": 4_450, "mixed": 4_450, "int4": 3_600}
 _LINEAR_OVERHEAD = {"": 950, "int8": 1_520, "int4": 1_350}
 _FILES_OVERHEAD = 750
-_SHARED_ROW_OVERHEAD = 140
+_MAP_OVERHEAD, _MAP_NUMBER = 420, 2
 _COUNTED_POSITIONS_OVERHEAD = 2_450
 
 
@@ -31,8 +31,10 @@ class Shape:
 
     `lookup` lists (rows, columns) of embedding tables other than the token table, `products` (inputs, outputs)
     of one layer's matrices, `vectors` and `fixed` the fp32 numbers of one layer and of the rest; `neurons` is the width
-    of a layer's feed-forward block, None where it cannot be narrowed, `positions` how many of each table's rows the tokenizer's cut can reach,
-    `counts_positions` whether the graph counts them from the padding token (RoBERTa) instead of listing them.
+    of a layer's feed-forward block and `heads` the number of its attention heads, None where they cannot be taken out;
+    `mapped_tokens` of how many tokens the trimmed graph lists the row, `positions` how many of each table's rows the
+    tokenizer's cut can reach, `counts_positions` whether the graph counts them from the padding token (RoBERTa) instead
+    of listing them.
     """
 
     vocabulary: int
@@ -44,8 +46,10 @@ class Shape:
     fixed: int
     tokenizer_bytes: int
     trimmed_vocabulary: int
+    mapped_tokens: int
     trimmed_tokenizer_bytes: int
     neurons: int | None
+    heads: int | None
     positions: int
     counts_positions: bool
 
@@ -57,7 +61,7 @@ def shape_of(base: Path, texts: tuple[str, ...], max_tokens: int) -> Shape:
     from transformers import AutoConfig, AutoModel
 
     from parsimony.classifier import layers_of, padding_position
-    from parsimony.pruning import prunable_width
+    from parsimony.pruning import prunable_heads, prunable_width
 
     config = AutoConfig.from_pretrained(base, trust_remote_code=False)
     with torch.device("meta"):
@@ -69,7 +73,7 @@ def shape_of(base: Path, texts: tuple[str, ...], max_tokens: int) -> Shape:
     token_table = encoder.get_input_embeddings().weight.shape
     tokenizer = serving_tokenizer((base / TOKENIZER).read_text(encoding="utf-8"), max_tokens=max_tokens)
     padding = padding_position(encoder)
-    kept, trimmed_bytes = _trimmed(tokenizer, texts, token_table[0])
+    kept, mapped, trimmed_bytes = _trimmed(base, tokenizer, texts, token_table[0])
     return Shape(
         vocabulary=token_table[0],
         hidden=token_table[1],
@@ -80,45 +84,64 @@ def shape_of(base: Path, texts: tuple[str, ...], max_tokens: int) -> Shape:
         fixed=sum(p.numel() for _, p in outside if p.ndim == 1) + token_table[1],
         tokenizer_bytes=len(tokenizer.encode()),
         trimmed_vocabulary=kept,
+        mapped_tokens=mapped,
         trimmed_tokenizer_bytes=trimmed_bytes,
         neurons=prunable_width(encoder),
+        heads=prunable_heads(encoder),
         positions=max_tokens if padding is None else max_tokens + padding + 1,
         counts_positions=padding is not None,
     )
 
 
-def _trimmed(tokenizer: str, texts: tuple[str, ...], vocabulary: int) -> tuple[int, int]:
+def _trimmed(base: Path, tokenizer: str, texts: tuple[str, ...], vocabulary: int) -> tuple[int, int, int]:
+    """Return the rows, the tokens whose row is listed, and the bytes of the tokenizer after trimming."""
+    from parsimony.neighbours import neighbours
+
     try:
-        result = trim(tokenizer, texts)
+        result = trim(tokenizer, texts, neighbours(base, tokenizer, texts))
     except CannotTrimError:
-        return vocabulary, len(tokenizer.encode())
-    rows = result.seen + (result.seen < len(result.kept))  # those without a row of their own share one
-    return rows, len(result.tokenizer.encode())
+        return vocabulary, 0, len(tokenizer.encode())
+    return len(result.seen) + result.shares, len(result.rows), len(result.tokenizer.encode())
 
 
 def predict(candidate: Candidate, shape: Shape, labels: tuple[str, ...]) -> int:
     """Return the bytes that this candidate's bundle will have."""
     trimmed = "trim" in candidate.after
     if candidate.trunk.family == "student":
-        shape = _student(shape, layers_in(candidate.trunk.shape), neurons_in(candidate.trunk.shape))
+        shape = _student(shape, candidate.trunk.shape)
     rows = shape.trimmed_vocabulary if trimmed else shape.vocabulary
     files = (shape.trimmed_tokenizer_bytes if trimmed else shape.tokenizer_bytes) + _FILES_OVERHEAD
-    files += _SHARED_ROW_OVERHEAD if trimmed else 0
+    files += _MAP_OVERHEAD + shape.mapped_tokens * _MAP_NUMBER if trimmed else 0
     files += len(json.dumps(labels, ensure_ascii=False).encode())
     if candidate.trunk.family == "linear":
         return round(files + _linear(candidate, rows, len(labels)))
     return round(files + _transformer(candidate, shape, rows, len(labels)))
 
 
-def _student(shape: Shape, layers: int, neurons: int | None) -> Shape:
+def _student(shape: Shape, of: tuple[str, ...]) -> Shape:
     """Return the shape of a student: fewer layers, narrower ones, no position that is never used."""
     lookups = tuple((min(rows, shape.positions), columns) for rows, columns in shape.lookups)
-    fewer = replace(shape, layers=layers, lookups=lookups)
-    if neurons is None or shape.neurons is None:
-        return fewer
-    narrow = {shape.neurons: neurons}
+    shape = replace(shape, layers=layers_in(of), lookups=lookups)
+    if (heads := heads_in(of)) is not None and shape.heads is not None:
+        shape = _with_heads(shape, shape.hidden // shape.heads * heads)
+    if (neurons := neurons_in(of)) is not None and shape.neurons is not None:
+        shape = _with_neurons(shape, shape.neurons, neurons)
+    return shape
+
+
+def _with_heads(shape: Shape, width: int) -> Shape:
+    """Return the shape with heads that give `width` numbers together: three matrices into them, one out of them."""
+    square = (shape.hidden, shape.hidden)
+    others = tuple(product for product in shape.products if product != square)
+    attention = (*((shape.hidden, width),) * 3, (width, shape.hidden))
+    return replace(shape, products=(*attention, *others), vectors=shape.vectors - 3 * (shape.hidden - width))
+
+
+def _with_neurons(shape: Shape, before: int, after: int) -> Shape:
+    """Return the shape with `after` neurons in each feed-forward block."""
+    narrow = {before: after}
     products = tuple((narrow.get(rows, rows), narrow.get(columns, columns)) for rows, columns in shape.products)
-    return replace(fewer, products=products, vectors=shape.vectors - (shape.neurons - neurons))
+    return replace(shape, products=products, vectors=shape.vectors - (before - after))
 
 
 def _linear(candidate: Candidate, rows: int, classes: int) -> float:

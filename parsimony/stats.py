@@ -120,6 +120,13 @@ def discordant(truth: np.ndarray, reference: np.ndarray, candidate: np.ndarray) 
     return int((by_reference & ~by_candidate).sum()), int((by_candidate & ~by_reference).sum())
 
 
+def flips(truth: np.ndarray, reference: np.ndarray, candidate: np.ndarray, classes: int) -> tuple[tuple[int, int], ...]:
+    """Return `discordant` for the rows of each class, (0, 0) for a class without rows."""
+    _require_rows(truth, reference, candidate)
+    of = [truth == number for number in range(classes)]
+    return tuple(discordant(truth[c], reference[c], candidate[c]) if c.any() else (0, 0) for c in of)
+
+
 def accuracy(truth: np.ndarray, predicted: np.ndarray) -> float:
     """Return the share of rows predicted right; class numbers [rows] each."""
     _require_rows(truth, predicted)

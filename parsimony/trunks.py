@@ -12,6 +12,7 @@ import onnx
 from parsimony.classifier import Classifier, features, load, narrow, padding_position, save, widen
 from parsimony.contracts import Draft, Material
 from parsimony.export import check_parity, export
+from parsimony.pruning import kept_heads
 from parsimony.records import Table
 from parsimony.training import Examples, Recipe, Teacher, train
 from parsimony.vocabulary import CannotTrimError, Trimmed, token_ids, trim
@@ -89,7 +90,8 @@ def _needed(classifier: Classifier, texts: tuple[str, ...]) -> Trimmed:
 
 def _all_rows(classifier: Classifier) -> Trimmed:
     rows = classifier.encoder.get_input_embeddings().weight.shape[0]
-    return Trimmed(tokenizer=classifier.tokenizer, kept=tuple(range(rows)), seen=rows)
+    every = tuple(range(rows))
+    return Trimmed(tokenizer=classifier.tokenizer, kept=every, seen=every, rows=every)
 
 
 def write_trunk(folder: Path, classifier: Classifier, material: Material, facts: Mapping[str, object]) -> None:
@@ -99,10 +101,11 @@ def write_trunk(folder: Path, classifier: Classifier, material: Material, facts:
     sample = token_ids(classifier.tokenizer, material.search.texts[:_PARITY_TEXTS])
     check_parity(model, classifier, sample)
     config = classifier.encoder.config
+    heads = kept_heads(classifier.encoder)
     shape = {
         "architecture": config.model_type,
-        "heads": int(config.num_attention_heads),
-        "hidden": int(config.hidden_size),
+        "heads": heads,
+        "hidden": int(config.hidden_size) // int(config.num_attention_heads) * heads,
         "layers": int(config.num_hidden_layers),
     }
     write_model(folder, model, classifier.tokenizer, {**shape, **facts})

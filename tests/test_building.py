@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from onnx import numpy_helper
-from tinymodels import ARCHITECTURES, DATA, LABELS, Architecture, Name, grown, tables, trunk_of
+from tinymodels import ARCHITECTURES, DATA, LABELS, Architecture, Name, base_of, grown, tables, trunk_of
 
 from parsimony import building, graphs
 from parsimony.bundle import load, logits
@@ -30,7 +30,9 @@ def build(
 ) -> BuiltBundle:
     candidate = Candidate(trunk=trunk_of(architecture, name), after=after)
     trunk = Path(grown(architecture, name).folder)
-    return building.build(candidate, trunk, target, texts=TRAIN.texts, labels=LABELS, data_digest=data)
+    return building.build(
+        candidate, trunk, target, base=base_of(architecture), texts=TRAIN.texts, labels=LABELS, data_digest=data
+    )
 
 
 def logits_of(bundle: BuiltBundle) -> np.ndarray:

@@ -165,7 +165,7 @@ def test_training_the_narrow_classifier_is_training_the_full_one(architecture: A
 def test_narrowing_follows_the_order_of_the_new_numbers() -> None:
     made = loaded("bert")
     before = table_of(made).clone()
-    classifiers.narrow(made, Trimmed(tokenizer="", kept=(4, 2, 9), seen=3))
+    classifiers.narrow(made, Trimmed(tokenizer="", kept=(4, 2, 9), seen=(4, 2, 9), rows=(0, 1, 2)))
     assert torch.equal(table_of(made), before[[4, 2, 9]])
 
 

@@ -281,7 +281,7 @@ def test_a_student_has_the_layers_that_its_name_says(architecture: Architecture)
 
 def test_the_parts_of_a_students_shape_are_read_back() -> None:
     for layers, neurons in ((6, 384), (2, None)):
-        shape = student.student_shape(layers, neurons)
+        shape = student.student_shape(layers, neurons=neurons)
         assert (student.layers_in(shape), student.neurons_in(shape)) == (layers, neurons)
 
 

@@ -89,6 +89,7 @@ def test_a_certificate_holds_the_whole_comparison() -> None:
         verdict="pass",
         needed=None,
         position=1,
+        flips=((2, 1), (2, 1)),
     )
 
 
@@ -113,6 +114,7 @@ def test_the_reference_is_not_worse_than_itself_on_any_number_of_rows() -> None:
         verdict="pass",
         needed=None,
         position=4,
+        flips=((0, 0), (0, 0)),
     )
 
 

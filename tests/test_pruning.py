@@ -10,7 +10,7 @@ import torch
 from tinymodels import Architecture, base_of, tables
 
 from parsimony.classifier import Classifier, cut_positions, features, layers_of, load, load_base, position_limit, save
-from parsimony.pruning import ffn_width, prunable_width, prune_ffn
+from parsimony.pruning import ffn_width, kept_heads, prunable_heads, prunable_width, prune_ffn, prune_heads
 from parsimony.vocabulary import token_ids
 
 TRAIN, SEARCH, _ = tables()
@@ -102,3 +102,62 @@ def test_an_encoder_without_a_table_of_positions_keeps_what_it_has() -> None:
     classifier, before = fresh("modernbert"), fresh("modernbert")
     cut_positions(classifier)
     torch.testing.assert_close(torch.tensor(states(classifier)), torch.tensor(states(before)))
+
+
+# --- heads ----------------------------------------------------------------------------------------
+
+
+def with_heads(architecture: Architecture, keep: int) -> Classifier:
+    classifier = fresh(architecture)
+    prune_heads(classifier, keep, token_ids(classifier.tokenizer, TRAIN.texts))
+    return classifier
+
+
+@pytest.mark.parametrize("architecture", PLAIN)
+@pytest.mark.parametrize("keep", [1, 3])
+def test_every_layer_has_as_many_heads_as_asked_and_so_it_stays_when_it_is_read_again(
+    architecture: Architecture, keep: int, tmp_path: Path
+) -> None:
+    classifier = with_heads(architecture, keep)
+    save(classifier, tmp_path)
+    again = load(tmp_path)
+    assert kept_heads(classifier.encoder) == kept_heads(again.encoder) == keep
+    linear = [m for m in layers_of(again.encoder)[1].modules() if isinstance(m, torch.nn.Linear)]
+    assert sum(m.out_features == 12 * keep and m.in_features == 48 for m in linear) == 3 * 3
+    assert sum(m.in_features == 12 * keep and m.out_features == 48 for m in linear) == 3
+    np.testing.assert_allclose(states(again), states(classifier), atol=1e-6)
+
+
+@pytest.mark.parametrize("architecture", PLAIN)
+def test_without_a_head_less_the_answers_stay(architecture: Architecture) -> None:
+    found = states(with_heads(architecture, prunable_heads(fresh(architecture).encoder) or 0))
+    np.testing.assert_allclose(found, states(fresh(architecture)), rtol=1e-3, atol=1e-3)
+
+
+def test_heads_that_give_nothing_are_the_first_to_go_and_nothing_is_lost_with_them() -> None:
+    classifier, before = fresh(), fresh()
+    for of in (classifier, before):
+        for layer in layers_of(of.encoder)[1]:
+            layer.attention.output.dense.weight.data[:, 12:36] = 0.0
+    prune_heads(classifier, 2, token_ids(classifier.tokenizer, TRAIN.texts))
+    assert classifier.encoder.config.pruned_heads == {0: [1, 2], 1: [1, 2], 2: [1, 2]}
+    np.testing.assert_allclose(states(classifier), states(before), rtol=1e-3, atol=1e-3)
+
+
+def test_a_head_that_repeats_another_goes_and_the_other_answers_for_it() -> None:
+    """Heads 0 and 3 give the same, so one of them is superfluous although both are used."""
+    classifier, before = fresh(), fresh()
+    for of in (classifier, before):
+        for layer in layers_of(of.encoder)[1]:
+            for part in (layer.attention.self.query, layer.attention.self.key, layer.attention.self.value):
+                part.weight.data[36:], part.bias.data[36:] = part.weight.data[:12], part.bias.data[:12]
+    prune_heads(classifier, 3, token_ids(classifier.tokenizer, TRAIN.texts))
+    assert all(gone in ([0], [3]) for gone in classifier.encoder.config.pruned_heads.values())
+    np.testing.assert_allclose(states(classifier), states(before), atol=0.02)
+
+
+def test_of_other_attention_no_head_is_taken_out() -> None:
+    assert prunable_heads(fresh("modernbert").encoder) is None
+    assert kept_heads(fresh("modernbert").encoder) == 4
+    with pytest.raises(ValueError, match="no heads can be taken out of a modernbert"):
+        with_heads("modernbert", 2)

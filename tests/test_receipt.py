@@ -28,7 +28,7 @@ def test_the_receipt_has_exactly_the_documented_keys() -> None:
     }  # fmt: skip
     assert _candidate(decisions.decision(), decisions.WINNER).keys() == {
         "candidate", "family", "base", "techniques", "predicted_bytes", "size_bytes", "search", "certified",
-        "measurements", "gates", "verdict", "reason", "cost_s", "digest", "is_champion", "steps",
+        "measurements", "gates", "verdict", "reason", "cost_s", "digest", "is_champion", "steps", "flips",
     }  # fmt: skip
 
 
@@ -146,7 +146,21 @@ def test_a_candidate_that_was_not_built_has_nulls_and_its_reason() -> None:
         "reason": "the int8 form of its trunk is already 0.0460 below the reference",
         "cost_s": 0.0,
         "steps": [],
+        "flips": [],
     }
+
+
+def test_flips_are_told_by_label_the_greatest_loss_first_and_add_up() -> None:
+    decision = decisions.decision()
+    winner = decision.of(decision.winner or "")
+    assert winner.certificate is not None
+    flips = _candidate(decision, winner.candidate)["flips"]
+    assert len(flips) > 1
+    assert sum(flip["only_reference_right"] for flip in flips) == winner.certificate.only_reference_right
+    assert sum(flip["only_candidate_right"] for flip in flips) == winner.certificate.only_candidate_right
+    net = [flip["only_candidate_right"] - flip["only_reference_right"] for flip in flips]
+    assert net == sorted(net)
+    assert all(flip["only_reference_right"] + flip["only_candidate_right"] for flip in flips)
 
 
 def test_the_steps_to_a_candidate_add_up_to_its_difference_from_the_reference() -> None:

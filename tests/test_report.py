@@ -373,7 +373,7 @@ def test_the_page_has_its_sections_in_order(name: str) -> None:
     decision = EVERY[name]()
     why = "Why not the others" if decision.winner else "Why none of them"
     assert re.findall(r"<h2>(.*?)</h2>", _page(decision)) == [
-        "Size against quality", "The ladder", why, "Latency", "Step by step", "What was asked", "Data", "Where it was measured", "Cost",
+        "Size against quality", "The ladder", why, "Latency", "Step by step", "What changed, label by label", "What was asked", "Data", "Where it was measured", "Cost",
     ]  # fmt: skip
 
 

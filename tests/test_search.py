@@ -12,7 +12,7 @@ BASE = "package:small"
 ALL = ("linear", "student", "encoder")
 REFERENCE = search.reference_trunk(BASE)
 LINEAR = Trunk(family="linear", base=BASE)
-STUDENTS = search.student_trunks(BASE, 6, 1536)
+STUDENTS = search.student_trunks(BASE, 6, heads=12, neurons=1536)
 TRUNKS = (*search.probe_trunks([BASE]), REFERENCE, LINEAR, *STUDENTS)
 
 
@@ -31,26 +31,35 @@ def test_every_base_is_probed_as_it_is() -> None:
     )
 
 
-def _shapes(layers: int, neurons: int | None) -> list[str]:
-    return [".".join(trunk.shape) for trunk in search.student_trunks(BASE, layers, neurons)]
+def _shapes(layers: int, heads: int | None, neurons: int | None) -> list[str]:
+    trunks = search.student_trunks(BASE, layers, heads=heads, neurons=neurons)
+    return [".".join(trunk.shape) for trunk in trunks]
 
 
 @pytest.mark.parametrize(
     ("layers", "depths"), [(1, []), (2, [1]), (3, [2, 1]), (4, [2, 1]), (6, [3, 2, 1]), (12, [6, 4, 2])]
 )
 def test_without_narrow_layers_students_have_a_half_a_third_and_a_sixth_of_them(layers: int, depths: list[int]) -> None:
-    assert _shapes(layers, None) == [f"layers-{depth}" for depth in depths]
+    assert _shapes(layers, 12, None) == [f"layers-{depth}" for depth in depths]
 
 
-def test_with_narrow_layers_students_go_from_all_layers_narrow_down_to_one() -> None:
-    assert _shapes(6, 1536) == [
+def test_students_go_from_all_layers_ever_narrower_down_to_one() -> None:
+    assert _shapes(6, 12, 1536) == [
         "layers-6.ffn-384",
-        "layers-3.ffn-384",
-        "layers-2.ffn-384",
-        "layers-1.ffn-384",
+        "layers-6.heads-6.ffn-256",
+        "layers-6.heads-4.ffn-192",
+        "layers-3.heads-4.ffn-192",
+        "layers-2.heads-4.ffn-192",
+        "layers-1.heads-4.ffn-192",
     ]
-    assert _shapes(1, 1536) == ["layers-1.ffn-384"]
-    assert _shapes(2, 3) == ["layers-1"]
+
+
+def test_where_no_head_can_be_taken_out_only_neurons_are() -> None:
+    assert _shapes(2, None, 64) == ["layers-2.ffn-16", "layers-2.ffn-10", "layers-2.ffn-8", "layers-1.ffn-8"]
+
+
+def test_something_of_every_layer_is_left_and_no_student_comes_twice() -> None:
+    assert _shapes(1, 2, 4) == ["layers-1.ffn-1", "layers-1.heads-1.ffn-1"]
 
 
 def _climb(passing: int) -> list[int]:
@@ -62,14 +71,15 @@ def _climb(passing: int) -> list[int]:
 
 
 def test_the_smallest_student_that_passes_is_found_with_few_trainings() -> None:
-    assert len(STUDENTS) == 4
-    for passing in range(5):
+    count = len(STUDENTS)
+    assert count == 6
+    for passing in range(count + 1):
         tried = _climb(passing)
         assert len(tried) <= 3
-        assert tried[0] == 2
+        assert tried[0] == count // 2
         if passing > 0:
             assert passing - 1 in tried  # the smallest that passes
-        if passing < 4:
+        if passing < count:
             assert passing in tried  # and the next smaller one, which does not
 
 
@@ -79,11 +89,11 @@ def test_a_student_without_a_number_for_its_chance_is_no_hope() -> None:
 
 
 def test_every_student_left_out_says_why() -> None:
-    assert search.pointless(STUDENTS, {STUDENTS[2]: 0.7, STUDENTS[3]: 0.02}) == dict.fromkeys(
-        STUDENTS[:2], "not trained: student.layers-2.ffn-384(small) is smaller and may well be certified"
+    assert search.pointless(STUDENTS, {STUDENTS[4]: 0.7, STUDENTS[5]: 0.02}) == dict.fromkeys(
+        STUDENTS[:4], "not trained: student.layers-2.heads-4.ffn-192(small) is smaller and may well be certified"
     )
-    assert search.pointless(STUDENTS, {STUDENTS[2]: 0.2, STUDENTS[1]: 0.1, STUDENTS[0]: 0.9}) == {
-        STUDENTS[3]: "not trained: student.layers-2.ffn-384(small) is larger and has a chance of 20% only"
+    assert search.pointless(STUDENTS, {STUDENTS[4]: 0.2, **dict.fromkeys(STUDENTS[1:4], 0.1), STUDENTS[0]: 0.9}) == {
+        STUDENTS[5]: "not trained: student.layers-2.heads-4.ffn-192(small) is larger and has a chance of 20% only"
     }
     assert search.pointless(STUDENTS, {}) == {}
 
@@ -92,7 +102,7 @@ def test_the_ladder_is_sorted_by_predicted_size_and_names_nothing_twice() -> Non
     rungs = search.ladder(TRUNKS, ALL, REFERENCE, _length)
     sizes = [rung.predicted_bytes for rung in rungs]
     assert sizes == sorted(sizes)
-    assert len({rung.candidate.id for rung in rungs}) == len(rungs) == 4 + 1 + 6 + 4 * 4
+    assert len({rung.candidate.id for rung in rungs}) == len(rungs) == 4 + 1 + 6 + 4 * len(STUDENTS)
 
 
 def test_every_technique_of_the_ladder_is_in_the_registry_and_quantisation_comes_last() -> None:

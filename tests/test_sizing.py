@@ -38,7 +38,15 @@ def sizes_of(architecture: Architecture, folder: Path) -> dict[str, tuple[int, i
         candidate = rung.candidate
         trunk = Path(grown(architecture, trunks[candidate.trunk]).folder)
         target = folder / f"{len(found)}"
-        made = building.build(candidate, trunk, target, texts=TRAIN.texts, labels=LABELS, data_digest="d" * 64)
+        made = building.build(
+            candidate,
+            trunk,
+            target,
+            base=base_of(architecture),
+            texts=TRAIN.texts,
+            labels=LABELS,
+            data_digest="d" * 64,
+        )
         found[candidate.id] = rung.predicted_bytes, made.size_bytes
     return found
 
@@ -67,18 +75,21 @@ def test_of_a_real_base_every_candidate_is_predicted_to_one_part_in_200(tmp_path
         for candidate in search.candidates(trunk, ALL, search.reference_trunk(trunk.base), "bert"):
             target = tmp_path / candidate.id
             built = building.build(
-                candidate, Path(made.folder), target, texts=few.texts, labels=LABELS, data_digest="d" * 64
+                candidate,
+                Path(made.folder),
+                target,
+                base=base,
+                texts=few.texts,
+                labels=LABELS,
+                data_digest="d" * 64,
             )
             errors[candidate.id] = abs(sizing.predict(candidate, shape, LABELS) / built.size_bytes - 1)
     assert len(errors) == 1 + 4
     assert max(errors.values()) < 0.005, errors
 
 
-def test_the_shape_of_a_base_is_read_without_its_weights(tmp_path: Path) -> None:
-    copy = Path(shutil.copytree(base_of("bert"), tmp_path / "base"))
-    (copy / bases.WEIGHTS).unlink()
-    shape = sizing.shape_of(copy, TRAIN.texts, 64)
-    assert shape == sizing.shape_of(base_of("bert"), TRAIN.texts, 64)
+def test_the_shape_of_a_base_is_read_before_anything_is_trained() -> None:
+    shape = sizing.shape_of(base_of("bert"), TRAIN.texts, 64)
     assert (shape.hidden, shape.layers, shape.lookups) == (48, 3, ((96, 48),))
     assert sorted(shape.products) == [*[(48, 48)] * 4, (48, 96), (96, 48)]
 

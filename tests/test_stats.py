@@ -219,6 +219,14 @@ def answers(seed: int, n: int, right: float, classes: int = 5) -> tuple[np.ndarr
     return truth, reference, candidate
 
 
+def test_flips_are_the_discordant_rows_of_each_class() -> None:
+    truth = np.array([0, 0, 0, 1, 1, 3])
+    reference, candidate = np.array([0, 0, 1, 1, 0, 3]), np.array([1, 0, 0, 2, 1, 3])
+    assert stats.flips(truth, reference, candidate, 4) == ((1, 1), (1, 1), (0, 0), (0, 0))
+    with pytest.raises(ValueError, match="at least 1 row"):
+        stats.flips(truth[:0], reference[:0], candidate[:0], 4)
+
+
 def test_discordant_rows_are_counted_both_ways() -> None:
     truth, reference, candidate = np.array([0, 1, 2, 3, 0]), np.array([0, 1, 0, 0, 1]), np.array([0, 0, 2, 3, 2])
     assert stats.discordant(truth, reference, candidate) == (1, 2)

@@ -81,8 +81,8 @@ def test_trimming_takes_rows_and_tokens_out(architecture: Architecture) -> None:
     assert kept < rows
     assert (same, hidden) == (48, 48)
     assert len(after.tokenizer) < len(before.tokenizer)
-    used = max(max(ids) for ids in token_ids(after.tokenizer, TRAIN.texts))
-    assert used == kept - 2  # and one row for all that only spells what training did not hold
+    used = {token for ids in token_ids(after.tokenizer, TRAIN.texts) for token in ids}
+    assert kept == len(used) + 1  # and one row for all that only spells what training did not hold
 
 
 @every_architecture
@@ -94,6 +94,23 @@ def test_tokens_that_training_never_held_share_one_row(architecture: Architectur
     assert len(strange) > 1
     answers = graphs.run(after.graph, [[5, i, 7] for i in strange])
     np.testing.assert_array_equal(answers, np.repeat(answers[:1], len(answers), axis=0))
+
+
+@every_architecture
+def test_a_token_near_to_a_seen_one_is_read_as_that_one(architecture: Architecture) -> None:
+    start = draft(architecture)
+    unknown = {v: k for k, v in Tokenizer.from_str(start.tokenizer).get_vocab().items()}
+    used = sorted({token for ids in token_ids(start.tokenizer, TRAIN.texts) for token in ids})
+    strange = [token for token in unknown if token not in used and token > 10][:3]
+    known = used[-3:]
+    after = TECHNIQUES["trim"].apply(replace(start, near=dict(zip(strange, known, strict=True))))
+    plain = TECHNIQUES["trim"].apply(start)
+    renamed = Tokenizer.from_str(after.tokenizer).get_vocab()
+    for one, other in zip(strange, known, strict=True):
+        rows = [[5, renamed[unknown[token]], 7] for token in (one, other)]
+        np.testing.assert_array_equal(*graphs.run(after.graph, rows))
+    np.testing.assert_array_equal(logits_of(after, TRAIN.texts), logits_of(plain, TRAIN.texts))
+    assert set(graphs.bytes_per_type(after.graph)) == set(graphs.bytes_per_type(plain.graph))
 
 
 @every_architecture

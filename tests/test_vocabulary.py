@@ -211,9 +211,30 @@ def test_the_new_ids_are_dense_and_every_token_keeps_its_name(kind: str) -> None
 def test_what_texts_use_comes_before_what_only_spells(kind: str) -> None:
     found = trim(full(kind), SEEN)
     used = {i for ids in token_ids(found.tokenizer, SEEN) for i in ids}
-    assert found.seen == max(used) + 1
-    inside = json.loads(found.tokenizer)["model"]["vocab"]
-    assert found.seen < len(inside) or max(used) >= len(inside)
+    assert {found.kept[i] for i in used} == {*found.seen}
+    assert found.shares
+    read = [found.rows[min(i, len(found.rows) - 1)] for i in range(len(found.kept))]
+    assert [read[found.kept.index(old)] for old in found.seen] == list(range(len(used)))
+    assert {read[i] for i in range(len(found.kept)) if i not in used} == {len(used)}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_near_token_is_kept_whole_and_reads_its_neighbour(kind: str) -> None:
+    plain = trim(full(kind), SEEN)
+    known = names(full(kind))
+    inside = json.loads(full(kind))["model"]["vocab"]
+    gone = [i for i in range(len(inside)) if i not in plain.kept and len(known[i]) > 3][:5]
+    near = dict.fromkeys(gone[1:], plain.seen[-1]) | {gone[0]: gone[1]}
+    found = trim(full(kind), SEEN, near)
+    shared = len(plain.seen)
+    read = dict(zip(found.kept, found.rows, strict=False))
+    assert read.get(gone[0], shared) == shared  # its neighbour is not seen
+    assert found.seen == plain.seen
+    for token in gone[1:]:
+        assert read[token] == shared - 1
+    readings = ([[t.kept[i] for i in ids] for ids in token_ids(t.tokenizer, SEEN)] for t in (found, plain))
+    assert next(readings) == next(readings)
+    assert set(range(len(found.kept))) >= {i for ids in token_ids(found.tokenizer, unseen()) for i in ids}
 
 
 @pytest.mark.parametrize("kind", KINDS)

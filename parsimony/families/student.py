@@ -10,18 +10,19 @@ from pathlib import Path
 
 from parsimony.classifier import cut_positions, keep_layers, layers_of, load
 from parsimony.contracts import Family, Material
-from parsimony.pruning import prune_ffn
+from parsimony.pruning import prune_ffn, prune_heads
 from parsimony.training import Recipe
 from parsimony.trunks import WEIGHTS, fit, write_trunk
 from parsimony.vocabulary import token_ids
 
-_LAYERS, _NEURONS = "layers-", "ffn-"
+_LAYERS, _HEADS, _NEURONS = "layers-", "heads-", "ffn-"
 _SAMPLE_TEXTS = 512
 
 
-def student_shape(layers: int, neurons: int | None = None) -> tuple[str, ...]:
-    """Return the shape of a student with so many layers and, when given, so many neurons in each of them."""
-    return (f"{_LAYERS}{layers}",) if neurons is None else (f"{_LAYERS}{layers}", f"{_NEURONS}{neurons}")
+def student_shape(layers: int, *, heads: int | None = None, neurons: int | None = None) -> tuple[str, ...]:
+    """Return the shape of a student with so many layers and, when given, heads and neurons in each of them."""
+    parts = ((_LAYERS, layers), (_HEADS, heads), (_NEURONS, neurons))
+    return tuple(f"{name}{count}" for name, count in parts if count is not None)
 
 
 def layers_in(shape: tuple[str, ...]) -> int:
@@ -29,9 +30,18 @@ def layers_in(shape: tuple[str, ...]) -> int:
     return int(shape[0].removeprefix(_LAYERS))
 
 
+def heads_in(shape: tuple[str, ...]) -> int | None:
+    """Return h of the shape ("layers-k", "heads-h", ...), None when no head was taken out."""
+    return _count(shape, _HEADS)
+
+
 def neurons_in(shape: tuple[str, ...]) -> int | None:
-    """Return n of the shape ("layers-k", "ffn-n"), None when no neuron was taken out."""
-    return int(shape[1].removeprefix(_NEURONS)) if len(shape) > 1 else None
+    """Return n of the shape ("layers-k", ..., "ffn-n"), None when no neuron was taken out."""
+    return _count(shape, _NEURONS)
+
+
+def _count(shape: tuple[str, ...], name: str) -> int | None:
+    return next((int(part.removeprefix(name)) for part in shape if part.startswith(name)), None)
 
 
 def spread(keep: int, of: int) -> tuple[int, ...]:
@@ -52,9 +62,11 @@ def train(material: Material, folder: Path) -> None:
     _, layers = layers_of(classifier.encoder)
     chosen = spread(layers_in(shape), len(layers))
     keep_layers(classifier, chosen)
+    sample = token_ids(classifier.tokenizer, material.train.texts[:: max(1, len(material.train) // _SAMPLE_TEXTS)])
+    if (heads := heads_in(shape)) is not None:
+        prune_heads(classifier, heads, sample)
     if (neurons := neurons_in(shape)) is not None:
-        sample = material.train.texts[:: max(1, len(material.train) // _SAMPLE_TEXTS)]
-        prune_ffn(classifier, neurons, token_ids(classifier.tokenizer, sample))
+        prune_ffn(classifier, neurons, sample)
     cut_positions(classifier)
     settings = material.settings
     recipe = Recipe(

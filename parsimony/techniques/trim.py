@@ -1,7 +1,7 @@
 """Vocabulary trimming: only the embedding rows of tokens that training uses.
 
-The tokenizer keeps every single-character piece too, so that nothing becomes unknown; those that no training text
-holds were never trained, and share one row.
+The tokenizer keeps tokens near to these too, which look the nearest one's row up, and every single-character piece, so
+that nothing becomes unknown; those that no training text holds were never trained, and share one row.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from onnx import numpy_helper
 
 from parsimony import graphs
 from parsimony.contracts import DoesNotApplyError, Draft, Technique
-from parsimony.vocabulary import CannotTrimError, trim
+from parsimony.vocabulary import CannotTrimError, Trimmed, trim
 
 
 def apply(draft: Draft) -> Draft:
@@ -24,7 +24,7 @@ def apply(draft: Draft) -> Draft:
     if not tables:
         raise DoesNotApplyError("no table of the graph is looked up by token")
     try:
-        trimmed = trim(draft.tokenizer, draft.texts)
+        trimmed = trim(draft.tokenizer, draft.texts, draft.near)
     except CannotTrimError as error:
         raise DoesNotApplyError(str(error)) from error
     for token in graphs.compared_with(graph, "input_ids"):
@@ -32,17 +32,17 @@ def apply(draft: Draft) -> Draft:
             raise DoesNotApplyError(f"the graph looks for token {token}, which would get another number")
     for name in tables:
         table = numpy_helper.to_array(graphs.initializers(graph)[name])
-        graphs.replace_constant(graph, name, _shared(table[list(trimmed.kept)], trimmed.seen))
-    if trimmed.seen < len(trimmed.kept):
-        graphs.clamp_lookups(graph, "input_ids", trimmed.seen)
+        graphs.replace_constant(graph, name, _shared(table, trimmed))
+    if trimmed.rows != tuple(range(len(trimmed.kept))):
+        graphs.redirect_lookups(graph, "input_ids", np.array(trimmed.rows))
     return replace(draft, graph=graph, tokenizer=trimmed.tokenizer)
 
 
-def _shared(rows: np.ndarray, own: int) -> np.ndarray:
-    """Return the first `own` rows and the mean of the others, [own + 1, columns]; all rows when there are no others."""
-    if own == len(rows):
-        return rows
-    return np.concatenate((rows[:own], rows[own:].mean(0, keepdims=True)))
+def _shared(table: np.ndarray, trimmed: Trimmed) -> np.ndarray:
+    """Return the rows of what was seen and, behind them, the mean of all that share one, [rows, columns]."""
+    seen = table[list(trimmed.seen)]
+    others = [token for token in trimmed.kept if token not in {*trimmed.seen}]
+    return np.concatenate((seen, table[others].mean(0, keepdims=True))) if others else seen
 
 
 TECHNIQUE = Technique(name="trim", apply=apply, quantises=False)
