@@ -8,11 +8,12 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 # Pages are looked at in a real browser; where there is none, those tests are left out, and this is said.
 BROWSER := $(shell command -v chromium || command -v chromium-browser || command -v google-chrome)
 
-.PHONY: help setup demo test check lint types simulate clean
+.PHONY: help setup demo test check lint types simulate bench clean
 help:
 	@echo "make demo   run the pipeline on the built-in data"
 	@echo "make test   all tests          make check  lint, types and quick tests"
 	@echo "make simulate   how often the decision is wrong, and how often it finds what is there"
+	@echo "make bench   what others make of the same reference, beside what is promoted (PLAN=plan.toml)"
 	@echo "make clean  forget everything that runs and tests have kept"
 
 setup: $(READY)
@@ -48,6 +49,19 @@ types: $(READY)
 # Two thousand worlds of each kind in 64 cells: about ten minutes on one core.
 simulate: $(READY)
 	@$(BIN)/python -m parsimony.simulation 2000 docs/simulation.md
+
+# Olive gets an environment of its own: its dependencies are not ours.
+PLAN ?= flows/plans/demo.toml
+OLIVE := .bench/olive
+bench: $(READY) $(OLIVE)/.ready
+	@rm -rf .bench/home
+	@PARSIMONY_HOME=.bench/home $(BIN)/python benchmarks/peers.py $(PLAN) --olive $(OLIVE)/bin/python
+
+$(OLIVE)/.ready:
+	@$(PYTHON) -m venv $(OLIVE)
+	@grep -E '^(torch|numpy|onnx|onnxruntime|transformers)==' requirements.lock > $(OLIVE)/pins.txt
+	@$(OLIVE)/bin/pip install -q --disable-pip-version-check -c $(OLIVE)/pins.txt olive-ai onnxruntime
+	@touch $@
 
 clean:
 	@rm -rf .parsimony .mypy_cache .pytest_cache .ruff_cache build *.egg-info
