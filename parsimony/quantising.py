@@ -54,7 +54,8 @@ def _is_serious(record: logging.LogRecord) -> bool:
 def best_block(widths: Sequence[tuple[int, int]]) -> int:
     """Return the block size that stores these weights in the fewest bytes; the larger one of equals, which runs faster.
 
-    widths: per matrix or table, how many rows of how many weights; a row is filled up to whole blocks.
+    widths: per matrix, how many rows of how many weights; a row is filled up to whole blocks. Those of tables are not,
+    so that the largest block suits them best.
     """
     return min(_BLOCKS, key=lambda block: sum(rows * block_bytes(width, block) for rows, width in widths))
 
@@ -92,7 +93,7 @@ def blocks_of_4_bit(graph: onnx.ModelProto, operators: Sequence[str]) -> onnx.Mo
     quantiser = MatMulNBitsQuantizer(
         OnnxModel(copy.deepcopy(graph)).model,
         bits=4,
-        block_size=best_block(_widths(graph)),
+        block_size=best_block(_widths(graph) if PRODUCTS in operators else ()),
         is_symmetric=True,
         accuracy_level=_INT8_ACTIVATIONS,
         op_types_to_quantize=tuple(operators),

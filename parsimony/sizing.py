@@ -153,7 +153,7 @@ def _linear(candidate: Candidate, rows: int, classes: int) -> float:
 def _transformer(candidate: Candidate, shape: Shape, rows: int, classes: int) -> float:
     layers = shape.layers
     products = ((shape.hidden, classes), *shape.products * layers)
-    block = best_block([(outputs, inputs) for inputs, outputs in products])
+    block = best_block([(outputs, inputs) for inputs, outputs in products] if _bits(candidate) == "int4" else ())
     tables = _table(candidate, rows, shape.hidden, block) + sum(_table(candidate, *t, block) for t in shape.lookups)
     matrices = sum(_matrix(candidate, *product, block) for product in products)
     fixed = (layers * shape.vectors + shape.fixed + classes) * _FP32
