@@ -9,36 +9,68 @@ import shutil
 import sys
 from pathlib import Path
 
-import numpy as np
+import torch
+from olive.data.registry import Registry
 
 BLOCKS = (32, 64, 128)
 
 
-def accuracy(model, device, execution_providers):
-    """Return the share of right answers of an Olive model, one text at a time; Olive calls it."""
-    session = model.prepare_session(device=device, execution_providers=execution_providers)
-    rows = json.loads(Path(sys.argv[2]).read_text(encoding="utf-8"))
-    right = 0
-    for ids, number in zip(rows["ids"], rows["classes"], strict=True):
-        tokens = np.array([ids], dtype=np.int64)
-        [logits] = session.run(["logits"], {"input_ids": tokens, "attention_mask": np.ones_like(tokens)})
-        right += int(logits[0].argmax() == number)
-    return right / len(rows["ids"])
+def rows():
+    """Return the token ids and class numbers that accuracy is judged by."""
+    return json.loads(Path(sys.argv[2]).read_text(encoding="utf-8"))
+
+
+class Texts(torch.utils.data.Dataset):
+    """One text at a time, unpadded, as the graph is served."""
+
+    def __init__(self):
+        given = rows()
+        self.pairs = list(zip(given["ids"], given["classes"], strict=True))
+
+    def __len__(self):
+        return len(self.pairs)
+
+    def __getitem__(self, place):
+        ids, number = self.pairs[place]
+        tokens = torch.tensor(ids)
+        return {"input_ids": tokens, "attention_mask": torch.ones_like(tokens)}, torch.tensor(number)
+
+
+@Registry.register_dataset()
+def search_texts(**_):
+    """Return the data set; Olive calls it."""
+    return Texts()
+
+
+@Registry.register_post_process()
+def best_class(outputs, **_):
+    """Return the class with the highest logit; Olive calls it."""
+    logits = outputs["logits"] if isinstance(outputs, dict) else outputs
+    return torch.as_tensor(logits).argmax(-1)
 
 
 def configuration(model: str, margin: float, out: Path) -> dict:
     """Return Olive's run configuration: every quantisation that makes small files, with and without fusion."""
     size = {"name": "bytes", "priority": 1, "higher_is_better": False}
     quality = {
-        "name": "accuracy",
+        "name": "accuracy_score",
         "priority": 2,
         "higher_is_better": True,
         "goal": {"type": "max-degradation", "value": margin},
+        "metric_config": {"task": "multiclass", "num_classes": 1 + max(rows()["classes"])},
     }
-    mine = {"user_script": __file__, "evaluate_func": "accuracy"}
+    texts = {
+        "name": "texts",
+        "type": "DataContainer",
+        "user_script": __file__,
+        "load_dataset_config": {"type": "search_texts"},
+        "pre_process_data_config": {"type": "skip_pre_process"},
+        "post_process_data_config": {"type": "best_class"},
+        "dataloader_config": {"batch_size": 1},
+    }
     metrics = [
         {"name": "size", "type": "size_on_disk", "sub_types": [size]},
-        {"name": "quality", "type": "custom", "sub_types": [quality], "user_config": mine},
+        {"name": "quality", "type": "accuracy", "sub_types": [quality], "data_config": "texts"},
     ]
     blocks = [
         {"type": "OnnxBlockWiseRtnQuantization", "bits": 4, "block_size": block, "accuracy_level": 4}
@@ -53,13 +85,14 @@ def configuration(model: str, margin: float, out: Path) -> dict:
                 "accelerators": [{"device": "cpu", "execution_providers": ["CPUExecutionProvider"]}],
             }
         },
-        "evaluators": {"both": {"metrics": metrics}},
+        "data_configs": [texts],
+        "evaluators": {"both": {"type": "OnnxEvaluator", "metrics": metrics}},
         "passes": {"quantise": [dynamic, *blocks]},
         "search_strategy": {
             "execution_order": "joint",
             "sampler": "sequential",
             "output_model_num": 1,
-            "include_pass_params": False,
+            "include_pass_params": True,
         },
         "evaluator": "both",
         "host": "here",

@@ -33,7 +33,7 @@ from parsimony.records import Dataset, Quantile, Table, TargetSettings
 from parsimony.trunks import class_numbers
 from parsimony.vocabulary import token_ids
 
-TARGET = TargetSettings(name="here", threads=1)
+TARGET = TargetSettings(name="here", threads=1, p99_ms=None, peak_rss_bytes=None, size_bytes=None)
 SAMPLES = 600
 MODEL, TOKENIZER = "model.onnx", "tokenizer.json"
 
