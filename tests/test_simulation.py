@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+from xml.etree import ElementTree
+
 import pytest
 
 from parsimony import simulation
+from parsimony.plot_simulation import simulated
 
 
 @pytest.fixture(scope="module")
@@ -35,3 +40,28 @@ def test_the_same_seed_gives_the_same_cells() -> None:
     first, again = (simulation.simulate(20, (300,), (0.02,), (3,), seed=1) for _ in range(2))
     assert first == again
     assert "| 300 | 2 | 3 |" in simulation.table(first)
+
+
+def test_the_figure_has_a_panel_for_each_number_of_rows_and_a_line_for_each_rule(cells: list[simulation.Cell]) -> None:
+    text = simulated(cells, 0.05)
+    root = ElementTree.fromstring(text)
+    assert root.tag == "{http://www.w3.org/2000/svg}svg"
+    words = {"".join(e.itertext()).strip() for e in root.iter("{http://www.w3.org/2000/svg}text")}
+    assert {"300 sealed rows", "3,000 sealed rows", "power of parsimony"} <= words
+    assert {f"false: {rule}" for rule in simulation.RULES} <= words
+    assert text == simulated(cells, 0.05)
+
+
+def test_the_command_writes_page_and_figure_and_prints_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small = simulation.simulate(60, (300,), (0.02,), (1, 3), seed=1)
+    monkeypatch.setattr(simulation, "simulate", lambda worlds: small)
+    code = simulation.main(["60", str(tmp_path / "page.md")])
+    found = json.loads(capsys.readouterr().out)
+    assert code == (0 if found["holds"] else 1)
+    assert found["cells"] == 2
+    page = (tmp_path / "page.md").read_text(encoding="utf-8")
+    assert "](page.svg)" in page
+    assert "| 300 | 2 | 3 |" in page
+    assert (tmp_path / "page.svg").read_text(encoding="utf-8").startswith("<svg xmlns=")
