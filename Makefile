@@ -46,7 +46,7 @@ lint: $(READY)
 types: $(READY)
 	@$(BIN)/mypy --no-error-summary
 
-# Two thousand worlds of each kind in 64 cells: about ten minutes on one core.
+# Two thousand worlds of each kind in 64 cells: a few minutes on one core.
 simulate: $(READY)
 	@$(BIN)/python -m parsimony.simulation 2000 docs/simulation.md
 
