@@ -50,7 +50,7 @@ def best_class(outputs, **_):
 
 
 def configuration(model: str, margin: float, out: Path) -> dict:
-    """Return Olive's run configuration: every quantisation that makes small files, with and without fusion."""
+    """Return Olive's run configuration: every quantisation that makes small files."""
     size = {"name": "bytes", "priority": 1, "higher_is_better": False}
     quality = {
         "name": "accuracy_score",

@@ -25,17 +25,18 @@ import numpy as np
 
 from flows import settings
 from parsimony import machine, stats
+from parsimony.audit import by_digest
 from parsimony.bundle import write_bundle
 from parsimony.data.splits import load_split, read_dataset
-from parsimony.files import MANIFEST, digest_file, folder_bytes
+from parsimony.files import folder_bytes
 from parsimony.measure import judge, measure, mixed
+from parsimony.readings import without_base
 from parsimony.records import Dataset, Quantile, Table, TargetSettings
-from parsimony.trunks import class_numbers
+from parsimony.trunks import MODEL, TOKENIZER, class_numbers
 from parsimony.vocabulary import token_ids
 
 TARGET = TargetSettings(name="here", threads=1, p99_ms=None, peak_rss_bytes=None, size_bytes=None)
 SAMPLES = 600
-MODEL, TOKENIZER = "model.onnx", "tokenizer.json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,14 +68,14 @@ def main() -> int:
     receipt = _promoted(given.plan)
     home = settings.prepare().home
     dataset = read_dataset(home / "runs" / receipt["run_id"] / "data")
-    bundles = {digest_file(found): found.parent for found in (home / "bundles").glob(f"*/{MANIFEST}")}
+    bundles = by_digest([home / "bundles"])
     reference = bundles[_digest_of(receipt, receipt["reference"]["candidate"])]
     with tempfile.TemporaryDirectory() as scratch:
         peers = [
             Peer(name="reference, fp32", folder=reference, found_s=0.0),
             _made("optimum, dynamic int8", _optimum, reference, Path(scratch) / "optimum", dataset),
             Peer(
-                name=f"Parsimony: {_short(receipt['winner']['candidate'])}",
+                name=f"Parsimony: {without_base(receipt['winner']['candidate'])}",
                 folder=bundles[receipt["winner"]["digest"]],
                 found_s=_searching_s(receipt),
             ),
@@ -113,15 +114,15 @@ def _digest_of(receipt: dict[str, Any], candidate: str) -> str:
     return next(str(c["digest"]) for c in receipt["candidates"] if c["candidate"] == candidate)
 
 
-def _short(candidate: str) -> str:
-    head, _, tail = candidate.partition("(")
-    return head + tail.partition(")")[2]
+def _stages(receipt: dict[str, Any]) -> dict[str, float]:
+    """Return how many seconds each stage of the run took."""
+    return {stage["stage"]: stage["duration_s"] for stage in receipt["cost"]["stages"]}
 
 
 def _searching_s(receipt: dict[str, Any]) -> float:
     """Return the seconds of the whole run but those that every peer needs too: validation, probe and fine-tuning."""
-    stages = {stage["stage"]: stage["duration_s"] for stage in receipt["cost"]["stages"]}
-    return float(receipt["cost"]["wall_s"] - sum(stages.get(name, 0.0) for name in ("validate", "probe", "finetune")))
+    stages = _stages(receipt)
+    return float(receipt["cost"]["wall_s"] - sum(stages[name] for name in ("validate", "probe", "finetune")))
 
 
 def _made(name: str, make: Callable[[Path, Path], Path], reference: Path, scratch: Path, dataset: Dataset) -> Peer:
@@ -224,14 +225,13 @@ def _durations(predict: Callable[[str], object], texts: tuple[str, ...]) -> list
 def _page(receipt: dict[str, Any], rows: list[Row], plan: Path) -> str:
     """Return the comparison as Markdown."""
     here, data = machine.environment(TARGET.threads), receipt["data"]
-    stages = {stage["stage"]: stage["duration_s"] for stage in receipt["cost"]["stages"]}
     lines = [
         "# Against others",
         "",
         f"`make bench PLAN={plan.name}`: model {receipt['model']}, {data['train']:,} rows to train on, {data['search']:,} to "
         f"choose on, {data['sealed']:,} sealed; margin {receipt['gates']['margin']:g}. {here.cpu}, {here.cores} cores, one "
         f"thread; onnxruntime {dict(here.versions)['onnxruntime']}; {datetime.datetime.now(datetime.UTC):%Y-%m-%d}. "
-        f"Fine-tuning the reference, which all but the last need, took {stages['finetune']:.0f} s.",
+        f"Fine-tuning the reference, which all but the last need, took {_stages(receipt)['finetune']:.0f} s.",
         "",
         "| model | size | sealed accuracy (95 %) | p50 | p99 | texts per second | time to find |",
         "|---|---|---|---|---|---|---|",

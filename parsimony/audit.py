@@ -51,13 +51,14 @@ def audit(folder: Path, bundles: Sequence[Path]) -> tuple[str, ...]:
     """
     try:
         paper: Paper = json.loads((folder / "receipt.json").read_text(encoding="utf-8"))
-        again = json.loads(json.dumps(_again(paper, folder, _by_digest(bundles)), allow_nan=False))
+        again = json.loads(json.dumps(_again(paper, folder, by_digest(bundles)), allow_nan=False))
     except (OSError, KeyError, TypeError, ValueError, InfrastructureError) as error:
         raise DataError(f"{folder}: the receipt cannot be recomputed: {type(error).__name__}: {error}") from error
     return tuple(_differences("", paper, again))
 
 
-def _by_digest(folders: Sequence[Path]) -> dict[str, Path]:
+def by_digest(folders: Sequence[Path]) -> dict[str, Path]:
+    """Return the bundles kept below these folders by their digests."""
     return {digest_file(found): found.parent for folder in folders for found in folder.glob(f"*/{MANIFEST}")}
 
 

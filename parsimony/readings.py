@@ -54,6 +54,17 @@ def steps_to(decision: Decision, judged: Judged) -> tuple[Step, ...]:
     return tuple(found)
 
 
+def _step(decision: Decision, before: Judged, here: Judged, techniques: tuple[str, ...]) -> Step | None:
+    if before.search is None or before.bundle is None or here.search is None or here.bundle is None:
+        return None
+    metric = decision.gates.metric
+    return Step(
+        name="+".join(techniques) or "another base",
+        quality=here.search.value(metric) - before.search.value(metric),
+        size_bytes=here.bundle.size_bytes - before.bundle.size_bytes,
+    )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Flip:
     """How many sealed rows of a label a candidate gets wrong that the reference gets right, and the other way round."""
@@ -71,17 +82,6 @@ def flips_of(decision: Decision, judged: Judged) -> tuple[Flip, ...]:
     return tuple(sorted(flips, key=lambda flip: (flip.won - flip.lost, -flip.lost, flip.label)))
 
 
-def _step(decision: Decision, before: Judged, here: Judged, techniques: tuple[str, ...]) -> Step | None:
-    if before.search is None or before.bundle is None or here.search is None or here.bundle is None:
-        return None
-    metric = decision.gates.metric
-    return Step(
-        name="+".join(techniques) or "another base",
-        quality=here.search.value(metric) - before.search.value(metric),
-        size_bytes=here.bundle.size_bytes - before.bundle.size_bytes,
-    )
-
-
 def size_of(judged: Judged) -> int:
     """Return the bytes of the bundle, or the predicted bytes of one that was not built."""
     return judged.predicted_bytes if judged.bundle is None else judged.bundle.size_bytes
@@ -94,12 +94,13 @@ def ladder(decision: Decision) -> tuple[Judged, ...]:
 
 def short_names(decision: Decision) -> dict[str, str]:
     """Return each candidate's id without the base in parentheses, where that still tells it from the others."""
-    short = {j.candidate: _without_base(j.candidate) for j in decision.judged}
+    short = {j.candidate: without_base(j.candidate) for j in decision.judged}
     taken = list(short.values())
     return {name: cut if taken.count(cut) == 1 else name for name, cut in short.items()}
 
 
-def _without_base(candidate: str) -> str:
+def without_base(candidate: str) -> str:
+    """Return a candidate's id without the base in parentheses."""
     head, opening, rest = candidate.partition("(")
     _, closing, tail = rest.rpartition(")")
     return head + tail if opening and closing else candidate

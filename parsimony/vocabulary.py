@@ -94,7 +94,7 @@ def _rows(keep: Sequence[int], seen: Sequence[int], near: Mapping[int, int]) -> 
     own = {token: row for row, token in enumerate(seen)}
     rows = [own.get(near.get(token, token), len(seen)) for token in keep]
     last = max((place for place, row in enumerate(rows) if row < len(seen)), default=-1)
-    return (*rows[: last + 1], *rows[last + 1 : last + 2])
+    return tuple(rows[: last + 2])
 
 
 def _ordered(needed: set[int], near: set[int], in_model: set[int]) -> tuple[int, ...]:

@@ -40,8 +40,8 @@ def apply(draft: Draft) -> Draft:
 
 def _shared(table: np.ndarray, trimmed: Trimmed) -> np.ndarray:
     """Return the rows of what was seen and, behind them, the mean of all that share one, [rows, columns]."""
-    seen = table[list(trimmed.seen)]
-    others = [token for token in trimmed.kept if token not in {*trimmed.seen}]
+    own = set(trimmed.seen)
+    seen, others = table[list(trimmed.seen)], [token for token in trimmed.kept if token not in own]
     return np.concatenate((seen, table[others].mean(0, keepdims=True))) if others else seen
 
 
