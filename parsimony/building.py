@@ -32,6 +32,7 @@ def key_of(candidate: Candidate, trunk_key: str, labels: tuple[str, ...]) -> str
         "export.py",
         "graphs.py",
         "neighbours.py",
+        "packing.py",
         "quantising.py",
         "vocabulary.py",
         *(f"techniques/{name}.py" for name in candidate.after),
@@ -61,30 +62,29 @@ def build(
     if is_complete(target):
         return describe(target)
     chain = tuple(TECHNIQUES[name] for name in candidate.after)
-    draft, _ = _draft(str(trunk), base, texts, chain, "int4" in candidate.after)
+    draft, _ = _draft(str(trunk), base, texts, chain)
+    model = graphs.with_short_names(draft.graph)
     lineage = {
         "candidate": candidate.id,
         "family": candidate.trunk.family,
         "base": candidate.trunk.base,
         "techniques": list(candidate.techniques),
         "data_digest": data_digest,
-        "bytes_per_type": graphs.bytes_per_type(draft.graph),
+        "bytes_per_type": graphs.bytes_per_type(model),
     }
     return write_bundle(
-        target, model=draft.graph.SerializeToString(), tokenizer=draft.tokenizer, labels=labels, lineage=lineage
+        target, model=model.SerializeToString(), tokenizer=draft.tokenizer, labels=labels, lineage=lineage
     )
 
 
 @lru_cache(maxsize=4)
-def _draft(
-    trunk: str, base: Path, texts: tuple[str, ...], chain: tuple[Technique, ...], blocks: bool
-) -> tuple[Draft, np.ndarray]:
+def _draft(trunk: str, base: Path, texts: tuple[str, ...], chain: tuple[Technique, ...]) -> tuple[Draft, np.ndarray]:
     """Return a trunk after these techniques with its answers; candidates of one trunk share the first of them."""
     if not chain:
         draft = draft_of(Path(trunk), texts)
-        draft = replace(draft, near=neighbours(base, draft.tokenizer, texts), blocks=blocks)
+        draft = replace(draft, near=neighbours(base, draft.tokenizer, texts))
         return draft, _answers(draft)
-    return _applied(chain[-1], *_draft(trunk, base, texts, chain[:-1], blocks))
+    return _applied(chain[-1], *_draft(trunk, base, texts, chain[:-1]))
 
 
 def _applied(technique: Technique, draft: Draft, expected: np.ndarray) -> tuple[Draft, np.ndarray]:

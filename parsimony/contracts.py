@@ -52,8 +52,7 @@ class Draft:
 
     `heads` are those of each layer, `hidden` the width that they give together.
     `texts` are the training texts: what a technique may look at to decide what is needed; `near` holds, for tokens that
-    none of them holds, one nearly alike that some does. `blocks` says that 4-bit blocks will follow, for which attention
-    must keep its matrices apart.
+    none of them holds, one nearly alike that some does.
     """
 
     graph: onnx.ModelProto
@@ -63,7 +62,6 @@ class Draft:
     hidden: int
     texts: tuple[str, ...]
     near: Mapping[int, int] = field(default_factory=dict)
-    blocks: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import itertools
 from collections import Counter
 from collections.abc import Iterable
 
@@ -175,6 +177,28 @@ def strip(model: onnx.ModelProto) -> None:
     for node in model.graph.node:
         node.doc_string = ""
         del node.metadata_props[:]
+
+
+def with_short_names(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Return the graph with nameless nodes and numbered values; inputs, outputs and what branches read keep their names.
+
+    Exporters name everything after the module it comes from, which is a good part of a small file.
+    """
+    short = copy.deepcopy(model)
+    graph = short.graph
+    inner = (a.g for node in graph.node for a in node.attribute if a.type == onnx.AttributeProto.GRAPH)
+    fixed = {value.name for value in (*graph.input, *graph.output)}.union({""}, *(_read_by(branch) for branch in inner))
+    found = dict.fromkeys(name for node in graph.node for name in (*node.input, *node.output) if name not in fixed)
+    names = dict(
+        zip(found, (name for name in map("{:x}".format, itertools.count()) if name not in fixed), strict=False)
+    )
+    for node in graph.node:
+        node.name = ""
+        node.input[:] = [names.get(name, name) for name in node.input]
+        node.output[:] = [names.get(name, name) for name in node.output]
+    for tensor in graph.initializer:
+        tensor.name = names.get(tensor.name, tensor.name)
+    return short
 
 
 def operators(model: onnx.ModelProto) -> dict[str, int]:

@@ -21,10 +21,10 @@ _WIDTHS = ((1, 4), (2, 6), (3, 8))
 
 # What is worth deriving from each trunk. Fusion changes speed, not answers; quantised bundles are always trimmed
 # too, because an untrimmed one is never the smallest. The reference is kept as it is, and shown with each lever alone.
+# Students learned to answer with 4-bit weights: more bits would store the same numbers.
 _LINEAR: Chains = ((), ("trim",), ("trim", "int8"), ("trim", "int4"))
-_SMALL: Chains = (("trim", "fusion", "int8"), ("trim", "fusion", "mixed"), ("trim", "fusion", "int4"))
-_STUDENT: Chains = (("trim", "fusion"), *_SMALL)
-_REFERENCE: Chains = ((), ("fusion", "int8"), *_STUDENT)
+_STUDENT: Chains = (("trim", "fusion"), ("trim", "fusion", "int4"))
+_REFERENCE: Chains = ((), ("fusion", "int8"), ("trim", "fusion", "int8"), ("trim", "fusion", "mixed"), *_STUDENT)
 _FROZEN: Chains = ((),)
 
 
@@ -49,17 +49,18 @@ def reference_trunk(base: str) -> Trunk:
 def student_trunks(base: str, layers: int, *, heads: int | None, neurons: int | None) -> tuple[Trunk, ...]:
     """Return the students of a base, the largest first.
 
-    heads, neurons: those of each layer of the base, None where none can be taken out. All layers at three widths, then
-    fewer layers at the least: at equal size many narrow layers keep more than few whole ones (docs/results.md). Where
-    no neurons can be taken out, whole layers are.
+    heads, neurons: those of each layer of the base, None where none can be taken out. All layers at three widths, half of
+    them at the two lesser ones, then fewer at the least: at equal size many narrow layers keep more than few whole
+    ones, and few are faster (docs/results.md). Where no neurons can be taken out, whole layers are.
     """
     depths = sorted({max(1, round(layers * share)) for share in (1, 1 / 2, 1 / 3, 1 / 6)}, reverse=True)
     if neurons is None:
         shapes = [student_shape(depth) for depth in depths if depth < layers]
     else:
         widths = [_width(heads, neurons, *shares) for shares in _WIDTHS]
-        shapes = [student_shape(layers, **width) for width in widths[:-1]]
-        shapes += [student_shape(depth, **widths[-1]) for depth in depths]
+        shapes = [student_shape(layers, **width) for width in widths]
+        shapes += [student_shape(depth, **widths[1]) for depth in depths[1:2]]
+        shapes += [student_shape(depth, **widths[2]) for depth in depths[1:]]
     return tuple(Trunk(family="student", base=base, shape=shape) for shape in dict.fromkeys(shapes))
 
 

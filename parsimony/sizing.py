@@ -9,20 +9,19 @@ from pathlib import Path
 
 from parsimony.bases import CONFIG, TOKENIZER
 from parsimony.families.student import heads_in, layers_in, neurons_in
-from parsimony.quantising import best_block, block_bytes
+from parsimony.packing import packed_bytes
 from parsimony.records import Candidate
 from parsimony.vocabulary import CannotTrimError, serving_tokenizer, trim
 
 _FP32 = 4.0
 _POSITION_NUMBER = 8
-# Bytes of graph structure: names, node records, shapes. Measured on exported graphs, per layer and once,
-# (plain, fused) by what quantisation adds.
-_LAYER_OVERHEAD = {"": (14_100, 2_400), "int8": (21_600, 7_250), "mixed": (21_600, 7_250), "int4": (15_100, 4_200)}
-_GRAPH_OVERHEAD = {"": 3_000, "int8": 4_450, "mixed": 4_450, "int4": 3_600}
-_LINEAR_OVERHEAD = {"": 950, "int8": 1_520, "int4": 1_350}
+# Bytes of graph structure: node records, names, shapes. Measured on exported graphs, per layer (plain, fused) and once.
+_LAYER_OVERHEAD = {"": (3_105, 597), "int8": (4_121, 1_263), "mixed": (4_121, 1_263), "int4": (5_658, 2_328)}
+_GRAPH_OVERHEAD = {"": 1_140, "int8": 1_530, "mixed": 1_750, "int4": 1_850}
+_LINEAR_OVERHEAD = {"": 630, "int8": 840, "int4": 890}
 _FILES_OVERHEAD = 750
-_MAP_OVERHEAD, _MAP_NUMBER = 420, 2
-_COUNTED_POSITIONS_OVERHEAD = 2_450
+_MAP_OVERHEAD, _MAP_NUMBER = 150, 2
+_COUNTED_POSITIONS_OVERHEAD = 1_250
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,17 +144,15 @@ def _with_neurons(shape: Shape, before: int, after: int) -> Shape:
 
 
 def _linear(candidate: Candidate, rows: int, classes: int) -> float:
-    block = best_block(())
-    tables = _table(candidate, rows, classes, block) + _table(candidate, rows, 1, block)
+    tables = _table(candidate, rows, classes) + _table(candidate, rows, 1)
     return tables + classes * _FP32 + _LINEAR_OVERHEAD[_bits(candidate)]
 
 
 def _transformer(candidate: Candidate, shape: Shape, rows: int, classes: int) -> float:
     layers = shape.layers
     products = ((shape.hidden, classes), *shape.products * layers)
-    block = best_block([(outputs, inputs) for inputs, outputs in products] if _bits(candidate) == "int4" else ())
-    tables = _table(candidate, rows, shape.hidden, block) + sum(_table(candidate, *t, block) for t in shape.lookups)
-    matrices = sum(_matrix(candidate, *product, block) for product in products)
+    tables = _table(candidate, rows, shape.hidden) + sum(_table(candidate, *table) for table in shape.lookups)
+    matrices = sum(_matrix(candidate, *product) for product in products)
     fixed = (layers * shape.vectors + shape.fixed + classes) * _FP32
     structure = (
         layers * _LAYER_OVERHEAD[_bits(candidate)]["fusion" in candidate.after] + _GRAPH_OVERHEAD[_bits(candidate)]
@@ -170,18 +167,17 @@ def _bits(candidate: Candidate) -> str:
     return next((name for name in ("int4", "mixed", "int8") if name in candidate.after), "")
 
 
-def _table(candidate: Candidate, rows: int, columns: int, block: int) -> float:
-    if _bits(candidate) in {"int4", "mixed"}:
-        return rows * (columns / 2 + _FP32 * -(-columns // block))
+def _table(candidate: Candidate, rows: int, columns: int) -> float:
+    if _bits(candidate) in {"int4", "mixed"} and columns > 1:
+        return packed_bytes(rows, columns)
     return rows * columns * (1.0 if _bits(candidate) == "int8" else _FP32)
 
 
-def _matrix(candidate: Candidate, inputs: int, outputs: int, block: int) -> float:
-    if _bits(candidate) == "int4":
-        return outputs * block_bytes(inputs, block)
-    if _bits(candidate):
-        return inputs * outputs + outputs * (_FP32 + 1)
-    return inputs * outputs * _FP32
+def _matrix(candidate: Candidate, inputs: int, outputs: int) -> float:
+    if not _bits(candidate):
+        return inputs * outputs * _FP32
+    scales = outputs * (_FP32 + 1)
+    return scales + (packed_bytes(outputs, inputs) if _bits(candidate) == "int4" else inputs * outputs)
 
 
 def layers_of_base(base: Path) -> int:

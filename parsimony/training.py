@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from parsimony import rounding
 from parsimony.classifier import Classifier, mean_state, pad
 from parsimony.machine import has_fast_bf16
 
@@ -27,7 +28,7 @@ log = logging.getLogger(__name__)
 class Recipe:
     """How to train. `patience` counts epochs without a better search score.
 
-    Distilling: `temperature` softens both answers, `hard_share` is the weight of the label beside the teacher's
+    Distilling: the last `rounded_share` of the steps runs with weights rounded to 4 bits; `temperature` softens both answers, `hard_share` is the weight of the label beside the teacher's
     answer, `state_weight` that of the distance to the teacher's state, in units of that state's variance.
     """
 
@@ -40,6 +41,7 @@ class Recipe:
     temperature: float = 2.0
     hard_share: float = 0.2
     state_weight: float = 1.0
+    rounded_share: float = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +63,7 @@ class Examples:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trained:
-    """What training did: epochs and steps run, the accuracy of the epoch kept on the search split."""
+    """What training did: epochs and steps run, the accuracy of what it left on the search split."""
 
     epochs: float
     search_accuracy: float
@@ -72,8 +74,8 @@ class Trained:
 def train(classifier: Classifier, examples: Examples, search: Examples, recipe: Recipe, seed: int) -> Trained:
     """Train the classifier in place.
 
-    It is left at its best epoch on the search split; when distilling, at the last one, because the teacher's answers
-    keep a student from overfitting and few search texts tell its epochs apart badly.
+    It is left at its best epoch on the search split; when distilling, at the last one with its weights rounded to 4 bits,
+    because the teacher's answers keep a student from overfitting and few search texts tell its epochs apart badly.
     """
     import torch
     import transformers
@@ -81,23 +83,33 @@ def train(classifier: Classifier, examples: Examples, search: Examples, recipe: 
     transformers.set_seed(seed)
     transformers.utils.logging.set_verbosity_error()
     bf16 = torch.cuda.is_available() or has_fast_bf16()
+    network, distils = _network(classifier), examples.teacher is not None
     with tempfile.TemporaryDirectory() as scratch:
         trainer = transformers.Trainer(
-            model=_network(classifier),
-            args=_arguments(recipe, seed, scratch, bf16=bf16, distils=examples.teacher is not None),
+            model=network,
+            args=_arguments(recipe, seed, scratch, bf16=bf16, distils=distils),
             train_dataset=_rows(examples, 0),
             eval_dataset=_rows(search, len(examples.rows)),
             data_collator=_collator(np.concatenate((_lessons(examples), _lessons(search)))),
             compute_loss_func=_loss(recipe, examples),
             compute_metrics=_accuracy,
-            callbacks=[] if examples.teacher else [transformers.EarlyStoppingCallback(recipe.patience)],
+            callbacks=[
+                rounding.in_the_last_steps(network, recipe.rounded_share)
+                if distils
+                else transformers.EarlyStoppingCallback(recipe.patience)
+            ],
         )
         trainer.remove_callback(transformers.PrinterCallback)
         result = trainer.train()
-        best = _accuracy_of(trainer.state)
+        if distils:
+            rounding.round_weights(network)
+            trainer.evaluate()
+        accuracy = _accuracy_of(trainer.state)
         classifier.encoder.to("cpu").eval()
         classifier.head.to("cpu").eval()
-    return Trained(epochs=float(trainer.state.epoch or 0.0), search_accuracy=best, steps=result.global_step, bf16=bf16)
+    return Trained(
+        epochs=float(trainer.state.epoch or 0.0), search_accuracy=accuracy, steps=result.global_step, bf16=bf16
+    )
 
 
 def _network(classifier: Classifier) -> torch.nn.Module:
@@ -141,7 +153,7 @@ def _arguments(recipe: Recipe, seed: int, scratch: str, *, bf16: bool, distils: 
         use_cpu=not torch.cuda.is_available(),
         seed=seed,
         data_seed=seed,
-        eval_strategy="epoch",
+        eval_strategy="no" if distils else "epoch",
         save_strategy="no" if distils else "epoch",
         save_only_model=True,
         save_total_limit=1,

@@ -65,9 +65,8 @@ def test_a_padded_batch_answers_like_single_texts(architecture: Architecture) ->
 
 
 @pytest.mark.parametrize("architecture", ["bert", "distilbert", "roberta"])
-@pytest.mark.parametrize("attention", ["fusion", "int4"])
 def test_a_padded_batch_answers_like_single_texts_when_attention_is_fused(
-    architecture: Architecture, attention: str
+    architecture: Architecture,
 ) -> None:
     classifier, model = exported(architecture)
     rows = rows_of(classifier)
@@ -78,7 +77,6 @@ def test_a_padded_batch_answers_like_single_texts_when_attention_is_fused(
         heads=4,
         hidden=48,
         texts=tables()[0].texts,
-        blocks=attention == "int4",
     )
     fused = TECHNIQUES["fusion"].apply(draft).graph
     np.testing.assert_allclose(in_one_batch(fused, rows), graphs.run(model, rows), atol=1e-3)

@@ -198,3 +198,40 @@ def test_a_graph_that_needs_more_than_tokens_and_mask_is_not_run() -> None:
     model = graph([make("Gather", ["w", "input_ids"], ["logits"])], {"w": LARGE}, inputs=("input_ids", "position_ids"))
     with pytest.raises(ValueError, match="the graph takes position_ids, expected input_ids and attention_mask only"):
         graphs.run(model, [[1]])
+
+
+def test_short_names_change_no_answer_and_leave_inputs_and_outputs_as_they_are() -> None:
+    nodes = [
+        make("Gather", ["a.long.table", "input_ids"], ["looked/up"], name="look-up"),
+        make("MatMul", ["looked/up", "a.long.matrix"], ["a.product"], name="product"),
+        make("Clip", ["a.product", "", "a.limit"], ["logits"], name="clip"),
+    ]
+    constants = {
+        "a.long.table": np.arange(8, dtype=np.float32).reshape(4, 2),
+        "a.long.matrix": np.eye(2, dtype=np.float32),
+        "a.limit": np.array(5, dtype=np.float32),
+    }
+    model = graph(nodes, constants)
+    short = graphs.with_short_names(model)
+    assert [([*node.input], [*node.output], node.name) for node in short.graph.node] == [
+        (["0", "input_ids"], ["1"], ""),
+        (["1", "2"], ["3"], ""),
+        (["3", "", "4"], ["logits"], ""),
+    ]
+    np.testing.assert_array_equal(graphs.run(short, [[0, 3]]), graphs.run(model, [[0, 3]]))
+    assert [node.name for node in model.graph.node] == ["look-up", "product", "clip"]
+
+
+def test_a_name_that_is_taken_or_that_a_branch_reads_is_not_given_again() -> None:
+    branch = helper.make_graph(
+        [make("Identity", ["outside"], ["result"])],
+        "branch",
+        [],
+        [helper.make_tensor_value_info("result", TensorProto.FLOAT, None)],
+    )
+    nodes = [make("Cast", ["0"], ["outside"], to=1), make("Cast", ["0"], ["which"], to=9)]
+    nodes.append(make("If", ["which"], ["logits"], then_branch=branch, else_branch=branch))
+    short = graphs.with_short_names(graph(nodes, {}, inputs=("0",)))
+    assert [([*node.input], [*node.output]) for node in short.graph.node] == [
+        (["0"], ["outside"]), (["0"], ["1"]), (["1"], ["logits"])
+    ]  # fmt: skip

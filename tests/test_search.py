@@ -43,11 +43,12 @@ def test_without_narrow_layers_students_have_a_half_a_third_and_a_sixth_of_them(
     assert _shapes(layers, 12, None) == [f"layers-{depth}" for depth in depths]
 
 
-def test_students_go_from_all_layers_ever_narrower_down_to_one() -> None:
+def test_students_go_from_all_layers_ever_narrower_to_few() -> None:
     assert _shapes(6, 12, 1536) == [
         "layers-6.ffn-384",
         "layers-6.heads-6.ffn-256",
         "layers-6.heads-4.ffn-192",
+        "layers-3.heads-6.ffn-256",
         "layers-3.heads-4.ffn-192",
         "layers-2.heads-4.ffn-192",
         "layers-1.heads-4.ffn-192",
@@ -55,7 +56,9 @@ def test_students_go_from_all_layers_ever_narrower_down_to_one() -> None:
 
 
 def test_where_no_head_can_be_taken_out_only_neurons_are() -> None:
-    assert _shapes(2, None, 64) == ["layers-2.ffn-16", "layers-2.ffn-10", "layers-2.ffn-8", "layers-1.ffn-8"]
+    assert _shapes(2, None, 64) == [
+        "layers-2.ffn-16", "layers-2.ffn-10", "layers-2.ffn-8", "layers-1.ffn-10", "layers-1.ffn-8",
+    ]  # fmt: skip
 
 
 def test_something_of_every_layer_is_left_and_no_student_comes_twice() -> None:
@@ -72,7 +75,7 @@ def _climb(passing: int) -> list[int]:
 
 def test_the_smallest_student_that_passes_is_found_with_few_trainings() -> None:
     count = len(STUDENTS)
-    assert count == 6
+    assert count == 7
     for passing in range(count + 1):
         tried = _climb(passing)
         assert len(tried) <= 3
@@ -89,11 +92,11 @@ def test_a_student_without_a_number_for_its_chance_is_no_hope() -> None:
 
 
 def test_every_student_left_out_says_why() -> None:
-    assert search.pointless(STUDENTS, {STUDENTS[4]: 0.7, STUDENTS[5]: 0.02}) == dict.fromkeys(
-        STUDENTS[:4], "not trained: student.layers-2.heads-4.ffn-192(small) is smaller and may well be certified"
+    assert search.pointless(STUDENTS, {STUDENTS[5]: 0.7, STUDENTS[6]: 0.02}) == dict.fromkeys(
+        STUDENTS[:5], "not trained: student.layers-2.heads-4.ffn-192(small) is smaller and may well be certified"
     )
-    assert search.pointless(STUDENTS, {STUDENTS[4]: 0.2, **dict.fromkeys(STUDENTS[1:4], 0.1), STUDENTS[0]: 0.9}) == {
-        STUDENTS[5]: "not trained: student.layers-2.heads-4.ffn-192(small) is larger and has a chance of 20% only"
+    assert search.pointless(STUDENTS, {STUDENTS[5]: 0.2, **dict.fromkeys(STUDENTS[1:5], 0.1), STUDENTS[0]: 0.9}) == {
+        STUDENTS[6]: "not trained: student.layers-2.heads-4.ffn-192(small) is larger and has a chance of 20% only"
     }
     assert search.pointless(STUDENTS, {}) == {}
 
@@ -102,7 +105,7 @@ def test_the_ladder_is_sorted_by_predicted_size_and_names_nothing_twice() -> Non
     rungs = search.ladder(TRUNKS, ALL, REFERENCE, _length)
     sizes = [rung.predicted_bytes for rung in rungs]
     assert sizes == sorted(sizes)
-    assert len({rung.candidate.id for rung in rungs}) == len(rungs) == 4 + 1 + 6 + 4 * len(STUDENTS)
+    assert len({rung.candidate.id for rung in rungs}) == len(rungs) == 4 + 1 + 6 + 2 * len(STUDENTS)
 
 
 def test_every_technique_of_the_ladder_is_in_the_registry_and_quantisation_comes_last() -> None:
@@ -125,9 +128,9 @@ def test_an_architecture_that_cannot_be_fused_is_quantised_without_fusion() -> N
     assert _chains(REFERENCE, architecture="modernbert") == [
         (),
         ("int8",),
-        ("trim",),
         ("trim", "int8"),
         ("trim", "mixed"),
+        ("trim",),
         ("trim", "int4"),
     ]
     assert _chains(TRUNKS[0], architecture="modernbert") == [()]

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 from tinymodels import ARCHITECTURES, Architecture, base_of, grown, material, relabelled, tables, trunk_of
@@ -15,7 +16,6 @@ from tokenizers import Tokenizer
 from parsimony import graphs
 from parsimony.contracts import DoesNotApplyError, Draft
 from parsimony.families import linear
-from parsimony.quantising import best_block, block_bytes
 from parsimony.techniques import TECHNIQUES
 from parsimony.trunks import draft_of
 from parsimony.vocabulary import token_ids
@@ -33,7 +33,7 @@ def draft(architecture: Architecture, *chain: str, name: str = "reference") -> D
     key = f"{architecture} {name} {chain}"
     if key not in _drafts:
         start = draft_of(Path(grown(architecture, name).folder), TRAIN.texts)
-        made = replace(start, blocks="int4" in chain)
+        made = start
         for technique in chain:
             made = TECHNIQUES[technique].apply(made)
         _drafts[key] = made
@@ -165,14 +165,6 @@ def test_fusion_finds_the_attention_of_every_layer(architecture: Architecture) -
 
 
 @fused_architecture
-def test_attention_is_fused_without_hiding_its_matrices_when_4_bits_follow(architecture: Architecture) -> None:
-    found = graphs.operators(draft(architecture, "fusion", "int4").graph)
-    assert found["MultiHeadAttention"] == LAYERS
-    assert found["MatMulNBits"] == 6 * LAYERS + 1
-    assert not {"Attention", "MatMul", "Gemm"} & set(found)
-
-
-@fused_architecture
 def test_fusion_keeps_the_answers(architecture: Architecture) -> None:
     before, after = draft(architecture), draft(architecture, "fusion")
     np.testing.assert_allclose(logits_of(after), logits_of(before), atol=1e-4)
@@ -245,43 +237,37 @@ def test_int8_weights_are_signed_and_scaled_per_channel(architecture: Architectu
 
 
 @every_architecture
-def test_4_bit_products_run_on_8_bit_activations_in_one_size_of_blocks(architecture: Architecture) -> None:
-    products = [node for node in draft(architecture, "int4").graph.graph.node if node.op_type == "MatMulNBits"]
-    settings = [{a.name: a.i for a in node.attribute} for node in products]
-    assert settings
-    assert {(s["bits"], s["block_size"], s["accuracy_level"]) for s in settings} == {(4, 64, 4)}
+def test_what_is_stored_in_4_bits_is_nothing_but_8_bit_products_and_fp32_tables_once_it_is_loaded(
+    architecture: Architecture, tmp_path: Path
+) -> None:
+    chain = _chain(architecture, "int4")
+    four, eight = draft(architecture, *chain), draft(architecture, *chain[:-1], "int8")
+    loaded, plain = (graphs.operators(_loaded(of, tmp_path)) for of in (four, eight))
+    for kind in ("DynamicQuantizeMatMul", "MatMulIntegerToFloat", "QAttention", "MatMulInteger"):
+        assert loaded.get(kind) == plain.get(kind)
+    assert not {"MatMul", "Attention", "QuantizeLinear", "Transpose"} & set(loaded) - set(plain)
+    assert loaded["Cast"] <= plain["Cast"]
 
 
-@pytest.mark.parametrize(
-    ("widths", "block"),
-    [
-        ([(10, 384), (10, 1536)], 128),
-        ([(10, 312)], 64),  # 5 blocks of 64 are 180 bytes, 3 of 128 are 204, 10 of 32 are 200
-        ([(10, 32)], 32),
-        ([(1, 32), (99, 128)], 128),
-        ([], 128),
-    ],
-)
-def test_blocks_are_as_large_as_the_fewest_bytes_allow(widths: list[tuple[int, int]], block: int) -> None:
-    assert best_block(widths) == block
-    assert [block_bytes(width, 64) for width in (312, 64, 1)] == [180, 36, 36]
+def _loaded(of: Draft, folder: Path) -> onnx.ModelProto:
+    """Return the graph that ONNX Runtime makes of a draft when it starts."""
+    options = onnxruntime.SessionOptions()
+    options.optimized_model_filepath = str(folder / "loaded.onnx")
+    options.log_severity_level = 3
+    onnxruntime.InferenceSession(of.graph.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    return onnx.load(folder / "loaded.onnx")
 
 
 @every_architecture
 def test_mixed_stores_tables_in_4_bits_and_matrices_in_8(architecture: Architecture) -> None:
-    chain = ("mixed",) if architecture == "modernbert" else ("fusion", "mixed")
-    graph = draft(architecture, *chain).graph
-    kinds = graphs.operators(graph)
-    assert kinds["GatherBlockQuantized"] > 0
-    assert kinds["MatMulInteger"] > 0
-    assert not {"Attention", "MatMulNBits"} & set(kinds)
-    assert graphs.float_weights(graph) == ()
-
-
-def test_4_bits_refuse_matrices_that_are_hidden_in_fused_attention() -> None:
-    fused = draft("bert", "fusion")
-    with pytest.raises(DoesNotApplyError, match="fused Attention hides its matrices from 4-bit blocks"):
-        TECHNIQUES["int4"].apply(fused)
+    chain = _chain(architecture, "mixed")
+    mixed, four = (
+        {tensor.data_type for tensor in draft(architecture, *with_last).graph.graph.initializer if len(tensor.dims) > 1}
+        for with_last in (chain, (*chain[:-1], "int4"))
+    )
+    assert {TensorProto.INT4, TensorProto.INT8} <= mixed
+    assert TensorProto.INT4 in four
+    assert TensorProto.INT8 not in four
 
 
 def test_a_weight_that_two_layers_share_is_quantised_once_and_for_both() -> None:

@@ -9,6 +9,7 @@ import pytest
 import torch
 from tinymodels import LABELS, base_of, tables
 
+from parsimony import rounding
 from parsimony.classifier import Classifier, all_logits, features, load_base
 from parsimony.training import Examples, Recipe, Teacher, Trained, train
 from parsimony.trunks import class_numbers
@@ -130,3 +131,5 @@ def test_a_student_is_trained_to_the_end_and_kept_as_it_is_then() -> None:
     assert done.epochs == 4.0
     assert right(classifier, train_set) > 0.7
     assert done.search_accuracy == pytest.approx(right(classifier, hopeless), abs=1.1 / 48)
+    for weight in rounding.stored_in_few_bits(classifier.encoder):
+        assert weight.equal(rounding.rounded(weight))

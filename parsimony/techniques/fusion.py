@@ -14,7 +14,6 @@ from parsimony.contracts import DoesNotApplyError, Draft, Technique
 
 # What the optimiser's BERT patterns recognise; other architectures are refused rather than half fused.
 _LIKE_BERT = frozenset({"bert", "distilbert", "roberta", "xlm-roberta", "camembert", "electra"})
-_ATTENTION = {"Attention", "MultiHeadAttention"}
 _MICROSOFT = "com.microsoft"
 
 
@@ -23,7 +22,7 @@ def apply(draft: Draft) -> Draft:
     if draft.architecture not in _LIKE_BERT:
         raise DoesNotApplyError(f"the optimiser has no attention pattern for {draft.architecture}")
     fused = _optimise(draft)
-    if not _ATTENTION & set(graphs.operators(fused)):
+    if "Attention" not in graphs.operators(fused):
         raise DoesNotApplyError(f"the optimiser found no attention in this {draft.architecture} graph")
     graphs.strip(fused)
     return replace(draft, graph=fused)
@@ -34,9 +33,7 @@ def _optimise(draft: Draft) -> onnx.ModelProto:
     from onnxruntime.transformers.optimizer import optimize_model
 
     options = FusionOptions("bert")
-    # Fused embeddings hide the look-up from quantisation; a fused Attention hides its matrices from 4-bit blocks.
-    options.enable_embed_layer_norm = False
-    options.use_multi_head_attention = draft.blocks
+    options.enable_embed_layer_norm = False  # it would hide the look-up from quantisation
     logging.getLogger("onnxruntime.transformers").setLevel(logging.ERROR)
     optimised = optimize_model(
         copy.deepcopy(draft.graph),

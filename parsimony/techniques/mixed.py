@@ -1,17 +1,16 @@
-"""Tables in 4-bit blocks, matrices in 8 bits: nearly as small as 4 bits where the table is most of a model, as fast as 8."""
+"""Tables in 4 bits, matrices in 8: for matrices that do not bear 4 bits."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
 from parsimony.contracts import Draft, Technique
-from parsimony.quantising import PRODUCTS, TABLES, blocks_of_4_bit, dynamic_8_bit
+from parsimony.quantising import four_bit_tables
 
 
 def apply(draft: Draft) -> Draft:
-    """Quantise the tables in blocks, then every matrix."""
-    tables = blocks_of_4_bit(draft.graph, (TABLES,))
-    return replace(draft, graph=dynamic_8_bit(tables, (PRODUCTS, "Attention")))
+    """Store the tables in 4 bits, then quantise every matrix."""
+    return replace(draft, graph=four_bit_tables(draft.graph))
 
 
 TECHNIQUE = Technique(name="mixed", apply=apply, quantises=True)
