@@ -169,7 +169,7 @@ def decide(
         winner=winner,
         reference="reference",
         judged=judged,
-        gates=GateSettings(metric="accuracy", margin=0.01, confidence=0.95, floor=0.0),
+        gates=GateSettings(metric="accuracy", margin=0.01, confidence=0.95, floor=0.0, slice_margin=0.1, slice_floor=0.0),
         targets=(TargetSettings(name="here", threads=1, p99_ms=50.0, peak_rss_bytes=None, size_bytes=None),),
         dataset=Dataset(
             folder="/data/tiny",
