@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -67,11 +68,9 @@ def test_slice_columns_stay_with_their_rows(plan: Path, tmp_path: Path) -> None:
             return {(row["text"], row["region"]) for row in csv.DictReader(stream)}
 
     files = [tmp_path / "train.csv", tmp_path / "test.csv"]
-    for path in files:
-        lines = path.read_text(encoding="utf-8").splitlines()
-        regions = ("eu", "us", "")
-        lines[1:] = [f"{line},{regions[i % 3]}" for i, line in enumerate(lines[1:])]
-        path.write_text("\n".join([lines[0] + ",region", *lines[1:]]) + "\n", encoding="utf-8")
+    for path, part in zip(files, tables()[::2], strict=True):
+        regions = tuple(("eu", "us", "")[i % 3] for i in range(len(part)))
+        write_csv(path, replace(part, slices=(("region", regions),)))
     new = rotate(load(plan, ["data.slices=['region']"]), tmp_path / "new", 7)
     assert new[0].read_text(encoding="utf-8").startswith("text,label,region\n")
     before, after = (set().union(*map(texts_and_regions, paths)) for paths in (files, new))
