@@ -32,7 +32,8 @@ def critical_value(n: int, margin: float, confidence: float, claim: Claim = "les
 
     That happens with a chance of at most 1 - confidence. Infinite, so that nothing is claimed, when the margin is no
     number. It is never below the normal quantile. Exact up to the grid of nuisance parameters: the expected number of
-    rows that only the candidate gets right, 0 and 80 values from 0.01 to 1,000 or to the most there can be.
+    rows that only the candidate gets right, 0 and 80 values from 0.01 to 1,000; for harm also the most there can be,
+    where the loss of every row of a small slice is likeliest.
     """
     if np.isnan(margin):
         return np.inf
@@ -40,7 +41,8 @@ def critical_value(n: int, margin: float, confidence: float, claim: Claim = "les
         raise ValueError(f"n={n}, margin={margin}: expected rows and a margin between 0 and 1")
     nominal = stats.z_of(confidence)
     wins = np.concatenate(([0.0], np.geomspace(_FEWEST, _MOST, _STEPS)))
-    wins = np.unique(np.minimum(wins, n * (1 - margin) / 2))
+    most = n * (1 - margin) / 2
+    wins = np.append(wins[wins <= most], most if claim == "more" else [])
     largest = max(_critical_at(n, margin, float(w) / n, 1 - confidence, claim) for w in wins)
     return max(nominal, largest * (1 + _SLACK))  # the table that gives just this statistic is not certified
 

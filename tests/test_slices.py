@@ -93,6 +93,38 @@ def test_an_accuracy_that_may_reach_the_floor_passes() -> None:
     assert (judged.verdict, judged.seen) == ("pass", exact.proportion_upper(19, 40, 0.95))
 
 
+def test_the_worst_slice_is_the_one_with_the_least_room_left_by_either_rule() -> None:
+    found = (of(40, 2, 3, value="some room"), of(400, right=205, value="near the floor"))
+    judged = slices.judge(found, replace(SETTINGS, slice_floor=0.5))
+    level = 0.05 / 4
+    rooms = (
+        stats.paired_bounds(2, 3, 40, 1 - level)[1] + 0.1,
+        stats.paired_bounds(0, 0, 400, 1 - level)[1] + 0.1,
+        exact.proportion_upper(38, 40, 1 - level) - 0.5,
+        exact.proportion_upper(205, 400, 1 - level) - 0.5,
+    )
+    assert rooms[3] == min(rooms)
+    assert (judged.verdict, judged.limit) == ("pass", 0.5)
+    assert judged.seen == pytest.approx(rooms[3] + 0.5, abs=1e-12)
+
+
+def test_a_bound_just_at_the_limit_is_no_harm() -> None:
+    judged = slices.judge((of(9),), replace(SETTINGS, slice_margin=1.0, slice_floor=1.0))
+    assert (judged.verdict, judged.seen, judged.limit) == ("pass", 1.0, 1.0)
+
+
+def test_a_slice_that_one_rule_can_fail_is_not_too_small() -> None:
+    judged = slices.judge((of(3, right=1),), replace(SETTINGS, slice_floor=0.9))
+    assert judged.reason.endswith("the floor is 0.9000; the worst of 1 slices, 0 of them too small to fail")
+
+
+def test_rows_that_can_just_reach_the_level_are_judged() -> None:
+    just = replace(SETTINGS, slice_margin=0.5, confidence=1 - 0.75**10)  # 0.75^10 has an exact binary form
+    assert slices.judge((of(10, 10),), just).verdict == "fail"
+    just = replace(SETTINGS, slice_margin=1.0, slice_floor=0.75, confidence=1 - 0.25**3)
+    assert slices.judge((of(3, right=0),), just).seen == pytest.approx(0.75, abs=1e-12)
+
+
 def test_slices_that_are_too_small_to_fail_take_no_share_of_the_level() -> None:
     """Six rows can all be lost by chance one time in 36, five one time in 20 and a little more often."""
     small = tuple(of(5, 5, value=str(i)) for i in range(1_000))
