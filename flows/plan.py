@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from parsimony.data.slicing import LABEL
 from parsimony.errors import PlanError
 from parsimony.records import GateSettings, Metric, TargetSettings
 
@@ -35,6 +36,7 @@ class Data(Section):
     text: str = Field(description="column that holds the text")
     label: str = Field(description="column that holds the label")
     test: str | None = Field(None, description="the sealed split; without it one is cut from train")
+    slices: tuple[str, ...] = Field((), description="columns of groups, none of which may pay for the size")
     search_share: Share = Field(0.1, description="share of train to choose on")
     sealed_share: Share = Field(0.25, description="share of train to certify on, when there is no test file")
     max_chars: int = Field(20_000, ge=1, le=20_000, description="a longer text is set aside")
@@ -42,6 +44,20 @@ class Data(Section):
     min_rows_per_class: int = Field(10, ge=3, description="a smaller class stops the run")
     max_class_share: float = Field(0.9, gt=0.0, le=1.0, description="a larger class is noted")
     max_quarantined_share: float = Field(0.02, ge=0.0, le=1.0, description="more damaged rows stop the run")
+
+    @property
+    def train_slices(self) -> tuple[str, ...]:
+        """The slice columns that train must have: none where a test file is the sealed split."""
+        return self.slices if self.test is None else ()
+
+    @model_validator(mode="after")
+    def _slices_are_other_columns(self) -> Data:
+        if len({LABEL, self.text, self.label, *self.slices}) < len({LABEL, self.text, self.label}) + len(self.slices):
+            raise ValueError(
+                f"slices are {', '.join(self.slices)}; expected different columns beside {self.text!r} and {self.label!r}, "
+                f"none called {LABEL!r}: every label is a slice already"
+            )
+        return self
 
 
 class Bases(Section):
@@ -78,6 +94,15 @@ class Gates(Section):
     margin: float = Field(0.01, gt=0.0, lt=1.0, description="how much worse than the reference it may be")
     confidence: float = Field(0.95, gt=0.5, lt=1.0, description="of the claim that it is not worse than that")
     floor: float = Field(0.0, ge=0.0, le=1.0, description="absolute bound, on the lower confidence bound of the metric")
+    slice_margin: float = Field(
+        0.1,
+        gt=0.0,
+        le=1.0,
+        description="how much accuracy any label or slice may lose, where that is proven; 1 is no limit",
+    )
+    slice_floor: float = Field(
+        0.0, ge=0.0, le=1.0, description="accuracy that no label or slice may lie below, where that is proven"
+    )
     underpowered: bool = Field(False, description="go on with a margin that the sealed split can hardly certify")
     exposures: int = Field(25, ge=1, description="different questions that one sealed split answers before it is worn")
 

@@ -19,9 +19,9 @@ def preflight(plan: Plan) -> tuple[TargetSettings, ...]:
             bases.resolve(name)
     data = plan.data
     if not data.train.startswith("hf:"):
-        read_table(data.train, text=data.text, label=data.label, part="train")
+        read_table(data.train, text=data.text, label=data.label, part="train", slices=data.train_slices)
     if data.test is not None and not data.test.startswith("hf:"):
-        read_table(data.test, text=data.text, label=data.label, part="test")
+        read_table(data.test, text=data.text, label=data.label, part="test", slices=data.slices)
     return targets
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from flows.plan import Plan
 from parsimony.data.reader import read_table
+from parsimony.data.slicing import joined
 from parsimony.data.splits import split
 from parsimony.data.text import normalise
 from parsimony.records import Table
@@ -15,14 +16,14 @@ from parsimony.records import Table
 def rotate(plan: Plan, folder: Path, seed: int) -> tuple[Path, Path]:
     """Write `train.csv` and `test.csv` into a folder, drawn anew from all rows of the plan, and return the two files.
 
-    The share of sealed rows stays what it was. Raises DataError for data that cannot be read or cut, FileExistsError
+    The share of sealed rows stays what it was. Both files need the columns of `data.slices`. Raises DataError for data that cannot be read or cut, FileExistsError
     when one of the files is there already.
     """
     data = plan.data
-    train = read_table(data.train, text=data.text, label=data.label, part="train")
+    train = read_table(data.train, text=data.text, label=data.label, part="train", slices=data.slices)
     share, everything = data.sealed_share, train
     if data.test is not None:
-        test = read_table(data.test, text=data.text, label=data.label, part="test")
+        test = read_table(data.test, text=data.text, label=data.label, part="test", slices=data.slices)
         share, everything = len(test) / (len(train) + len(test)), _together(train, test)
     kept, search, sealed = split(
         everything, None, seed=seed, search_share=data.search_share * (1 - share), sealed_share=share
@@ -38,16 +39,11 @@ def _together(first: Table, second: Table) -> Table:
     """Return the rows of both tables, a text that is in both only once."""
     known = set(map(normalise, first.texts))
     more = second.take(tuple(i for i, text in enumerate(second.texts) if normalise(text) not in known))
-    return Table(
-        source=first.source,
-        texts=(*first.texts, *more.texts),
-        labels=(*first.labels, *more.labels),
-        rows=tuple(range(1, len(first) + len(more) + 1)),
-    )
+    return joined((first, more), first.source)
 
 
 def _write(path: Path, table: Table, plan: Plan) -> None:
     with path.open("x", encoding="utf-8", newline="") as stream:
         writer = csv.writer(stream)
-        writer.writerow((plan.data.text, plan.data.label))
-        writer.writerows(zip(table.texts, table.labels, strict=True))
+        writer.writerow((plan.data.text, plan.data.label, *plan.data.slices))
+        writer.writerows(zip(table.texts, table.labels, *(values for _, values in table.slices), strict=True))

@@ -84,6 +84,8 @@ def asked(plan: Plan) -> tuple[Source, Rules]:
         test=data.test,
         text=data.text,
         label=data.label,
+        train_slices=data.train_slices,
+        test_slices=data.slices,
         search_share=data.search_share,
         sealed_share=data.sealed_share,
         seed=plan.run.seed,
@@ -326,7 +328,8 @@ def certify(run: Session, dataset: Dataset, entries: Sequence[Entry], chosen: Sh
     """Ask the sealed split, safest candidate first, until one does not pass; the question is written down before."""
     digests = {e.id: e.bundle.digest for e in entries if e.bundle}
     settings_ = run.plan.gates.settings()
-    question = digest_of([digests[name] for name in chosen.order], digests[run.reference], asdict(settings_))
+    asked_for = asdict(settings_), run.plan.data.slices
+    question = digest_of([digests[name] for name in chosen.order], digests[run.reference], *asked_for)
     run.exposures = expose(run.registry, dataset.sealed_digest, question, model=run.plan.model, run_id=run.run.id)
     with run.run.stage("certify", f"{len(chosen.order)} candidates, safest first"):
         return certify_task(

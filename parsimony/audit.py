@@ -18,6 +18,7 @@ import numpy as np
 
 from parsimony import gates, judging, selection
 from parsimony.bundle import describe
+from parsimony.data.slicing import rows_of
 from parsimony.data.splits import load_split, read_dataset
 from parsimony.errors import DataError, InfrastructureError
 from parsimony.files import MANIFEST, digest_file
@@ -40,7 +41,6 @@ from parsimony.records import (
 from parsimony.run import prediction_file
 
 Paper = Mapping[str, Any]
-_SPLITS: tuple[SplitName, ...] = ("search", "sealed")
 
 
 def audit(folder: Path, bundles: Sequence[Path]) -> tuple[str, ...]:
@@ -65,7 +65,8 @@ def by_digest(folders: Sequence[Path]) -> dict[str, Path]:
 def _again(paper: Paper, folder: Path, bundles: Mapping[str, Path]) -> Mapping[str, object]:
     """Return the receipt that the evidence gives."""
     dataset = read_dataset(folder / "data")
-    search, sealed = (_numbers(load_split(dataset, split).labels, dataset) for split in _SPLITS)
+    exam = load_split(dataset, "sealed")
+    search, sealed = (_numbers(t.labels, dataset) for t in (load_split(dataset, "search"), exam))
     entries = [_entry(found, search, dataset, folder, bundles) for found in paper["candidates"]]
     settings, targets = GateSettings(**paper["gates"]), tuple(TargetSettings(**t) for t in paper["targets"])
     reference = next(e for e in entries if e.id == paper["reference"]["candidate"])
@@ -76,7 +77,8 @@ def _again(paper: Paper, folder: Path, bundles: Mapping[str, Path]) -> Mapping[s
         return _answers(folder, name, "sealed", dataset)
 
     classes, seed = len(dataset.labels), paper["seed"]
-    entries = judging.certified(entries, chosen.order, answers, reference.id, sealed, classes, settings, seed)
+    rows = rows_of(exam)
+    entries = judging.certified(entries, chosen.order, answers, reference.id, sealed, classes, rows, settings, seed)
     left_out = dict(chosen.left_out)
     judged = tuple(judging.verdict(entry, targets, settings, left_out, reference.id) for entry in entries)
     outcome, winner, reason = selection.decide(judged)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from parsimony import exact, stats
+from parsimony import exact, slices, stats
 from parsimony.records import (
     Certificate,
     GateResult,
@@ -34,6 +34,7 @@ def certify(
     reference: np.ndarray,
     candidate: np.ndarray,
     classes: int,
+    rows: slices.Rows,
     gates: GateSettings,
     *,
     position: int,
@@ -41,7 +42,7 @@ def certify(
 ) -> Certificate:
     """Test on the sealed split whether the candidate is at most `margin` worse than the reference.
 
-    Two models that answer all these rows alike may still differ on others, so they get a bound like any pair.
+    `rows` are those of each slice, on which the two are compared too; no slice decides this test. Two models that answer all these rows alike may still differ on others, so they get a bound like any pair.
     """
     b, c = stats.discordant(truth, reference, candidate)
     result, n = score(truth, candidate, classes), len(truth)
@@ -68,11 +69,13 @@ def certify(
         verdict=verdict,
         needed=needed,
         position=position,
-        flips=stats.flips(truth, reference, candidate, classes),
+        slices=slices.compare(truth, reference, candidate, rows),
     )
 
 
-def certify_itself(truth: np.ndarray, reference: np.ndarray, classes: int, *, position: int) -> Certificate:
+def certify_itself(
+    truth: np.ndarray, reference: np.ndarray, classes: int, rows: slices.Rows, *, position: int
+) -> Certificate:
     """Certify the reference: it is not worse than itself, on no row of any sample."""
     return Certificate(
         n=len(truth),
@@ -84,7 +87,7 @@ def certify_itself(truth: np.ndarray, reference: np.ndarray, classes: int, *, po
         verdict="pass",
         needed=None,
         position=position,
-        flips=((0, 0),) * classes,
+        slices=slices.compare(truth, reference, reference, rows),
     )
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from parsimony import gates, stats
+from parsimony import gates, slices, stats
 from parsimony.records import (
     BuiltBundle,
     Candidate,
@@ -92,6 +92,7 @@ def certify(
     reference: str,
     truth: np.ndarray,
     classes: int,
+    rows: slices.Rows,
     settings: GateSettings,
     seed: int,
 ) -> dict[str, tuple[Certificate, GateResult]]:
@@ -99,7 +100,8 @@ def certify(
 
     `answers` gives a candidate's class numbers [sealed rows]; it is not asked for candidates that are not tested, and
     for nobody when there is nothing to test. A fixed order with a stop at the first failure keeps the chance of one
-    false certificate, by margin or by floor, at 1 - confidence.
+    false certificate, by margin or by floor, at 1 - confidence. A harmed slice takes a certificate's worth away later
+    and stops nothing here.
     """
     if not order:
         return {}
@@ -107,10 +109,10 @@ def certify(
     baseline = answers(reference)
     for position, name in enumerate(order, start=1):
         if name == reference:
-            mine, certificate = baseline, gates.certify_itself(truth, baseline, classes, position=position)
+            mine, certificate = baseline, gates.certify_itself(truth, baseline, classes, rows, position=position)
         else:
             mine = answers(name)
-            certificate = gates.certify(truth, baseline, mine, classes, settings, position=position, seed=seed)
+            certificate = gates.certify(truth, baseline, mine, classes, rows, settings, position=position, seed=seed)
         floor = gates.floor(truth, mine, classes, settings, seed)
         found[name] = certificate, floor
         if {certificate.verdict, floor.verdict} != {"pass"}:
@@ -125,14 +127,15 @@ def certified(
     reference: str,
     truth: np.ndarray,
     classes: int,
+    rows: slices.Rows,
     settings: GateSettings,
     seed: int,
 ) -> list[Entry]:
     """Return the entries with certificates: those of the sequence, and the champion's, which is tested by itself."""
-    found = certify(order, answers, reference, truth, classes, settings, seed)
+    found = certify(order, answers, reference, truth, classes, rows, settings, seed)
     for entry in entries:
         if entry.is_champion and entry.bundle is not None and entry.id not in found:
-            found |= certify((entry.id,), answers, reference, truth, classes, settings, seed)
+            found |= certify((entry.id,), answers, reference, truth, classes, rows, settings, seed)
     return with_certificates(entries, found)
 
 
@@ -148,7 +151,8 @@ def verdict(
         results = fits(entry, targets)
         word, reason = "not certified", left_out.get(entry.id, "the sequence of tests ended before it")
     else:
-        results = (gates.quality(entry.certificate, settings), entry.floor, *fits(entry, targets))
+        harm = slices.judge(entry.certificate.slices, settings)
+        results = (gates.quality(entry.certificate, settings), entry.floor, harm, *fits(entry, targets))
         word, reason = gates.overall(results), gates.first_obstacle(results)
     return Judged(
         candidate=entry.id,

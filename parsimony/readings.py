@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from parsimony.records import Decision, GateResult, Judged, Measurement
+from parsimony.records import Decision, GateResult, Judged, Measurement, Slice
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,21 +66,9 @@ def _step(decision: Decision, before: Judged, here: Judged, techniques: tuple[st
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Flip:
-    """How many sealed rows of a label a candidate gets wrong that the reference gets right, and the other way round."""
-
-    label: str
-    lost: int
-    won: int
-
-
-def flips_of(decision: Decision, judged: Judged) -> tuple[Flip, ...]:
-    """Return the labels on which a certified candidate and the reference differ, the greatest loss first."""
-    found = judged.certificate.flips if judged.certificate else ()
-    labels = decision.dataset.labels[: len(found)]
-    flips = [Flip(label=label, lost=b, won=c) for label, (b, c) in zip(labels, found, strict=True) if b or c]
-    return tuple(sorted(flips, key=lambda flip: (flip.won - flip.lost, -flip.lost, flip.label)))
+def worst_first(found: Sequence[Slice]) -> tuple[Slice, ...]:
+    """Return the slices with the greatest loss first, in rows."""
+    return tuple(sorted(found, key=lambda one: (one.won - one.lost, -one.lost, one.column, one.value)))
 
 
 def size_of(judged: Judged) -> int:

@@ -6,8 +6,9 @@ import json
 import math
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import asdict
 
-from parsimony.readings import flips_of, steps_to
+from parsimony.readings import steps_to, worst_first
 from parsimony.records import (
     Certificate,
     Cost,
@@ -41,7 +42,7 @@ def receipt(decision: Decision, *, version: str | None) -> Json:
         "winner": _winner(decision, version),
         "reference": _reference(decision),
         "candidates": [
-            {**_candidate(judged), "steps": _steps(decision, judged), "flips": _flips(decision, judged)}
+            {**_candidate(judged), "steps": _steps(decision, judged), "slices": _slices(judged.certificate)}
             for judged in decision.judged
         ],
         "gates": _settings(decision.gates),
@@ -119,11 +120,8 @@ def _steps(decision: Decision, judged: Judged) -> list[Json]:
     ]
 
 
-def _flips(decision: Decision, judged: Judged) -> list[Json]:
-    return [
-        {"label": flip.label, "only_reference_right": flip.lost, "only_candidate_right": flip.won}
-        for flip in flips_of(decision, judged)
-    ]
+def _slices(found: Certificate | None) -> list[Json]:
+    return [] if found is None else [asdict(one) for one in worst_first(found.slices)]
 
 
 def _score(score: Score | None) -> Json | None:
@@ -203,6 +201,8 @@ def _settings(gates: GateSettings) -> Json:
         "margin": gates.margin,
         "confidence": gates.confidence,
         "floor": gates.floor,
+        "slice_margin": gates.slice_margin,
+        "slice_floor": gates.slice_floor,
         "underpowered": gates.underpowered,
     }
 

@@ -41,16 +41,20 @@ class FileRef:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
-    """Labelled texts exactly as read; `rows[i]` is the row number in `source` a person would look at."""
+    """Labelled texts exactly as read; `rows[i]` is the row number in `source` a person would look at.
+
+    `slices` are further columns, each a name and a value for every row.
+    """
 
     source: str
     texts: tuple[str, ...]
     labels: tuple[str, ...]
     rows: tuple[int, ...]
+    slices: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
     def __post_init__(self) -> None:
-        counts = (len(self.texts), len(self.labels), len(self.rows))
-        _require(len(set(counts)) == 1, f"texts, labels and rows have lengths {counts}, expected equal")
+        counts = (len(self.texts), len(self.labels), len(self.rows), *(len(values) for _, values in self.slices))
+        _require(len(set(counts)) == 1, f"texts, labels, rows and slices have lengths {counts}, expected equal")
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -62,6 +66,7 @@ class Table:
             texts=tuple(self.texts[i] for i in positions),
             labels=tuple(self.labels[i] for i in positions),
             rows=tuple(self.rows[i] for i in positions),
+            slices=tuple((name, tuple(values[i] for i in positions)) for name, values in self.slices),
         )
 
 
@@ -231,12 +236,31 @@ class Measurement:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Slice:
+    """The n sealed rows of one label, or of one value of a named column, and what a candidate answers there.
+
+    `right` counts the rows that the candidate gets right, `lost` those that only the reference and `won` those that
+    only the candidate gets right.
+    """
+
+    column: str
+    value: str
+    n: int
+    right: int
+    lost: int
+    won: int
+
+    def __post_init__(self) -> None:
+        _require(self.n > 0, "a slice needs at least one row")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Certificate:
     """The paired comparison of one candidate with the reference on the sealed split.
 
     `difference` is candidate minus reference, `lower_bound` its one-sided bound at the plan's
-    confidence; `needed` says how many rows would probably settle an inconclusive verdict. `flips` counts, per class,
-    the rows that only the reference and those that only the candidate gets right.
+    confidence; `needed` says how many rows would probably settle an inconclusive verdict. `slices` compares the two on
+    the rows of every label and of every value of every named column.
     """
 
     n: int
@@ -248,7 +272,7 @@ class Certificate:
     verdict: GateVerdict
     needed: int | None
     position: int
-    flips: tuple[tuple[int, int], ...] = ()
+    slices: tuple[Slice, ...] = ()
 
     def __post_init__(self) -> None:
         _finite("difference", self.difference)
@@ -303,6 +327,7 @@ class Cost:
 class GateSettings:
     """The promises that a promoted model keeps; the plan's `[gates]` table.
 
+    `slice_margin` and `slice_floor` bound the loss of accuracy and the accuracy of every slice; 1 and 0 bound nothing.
     `underpowered` says that the plan insists on a margin that its sealed split can hardly certify.
     """
 
@@ -310,6 +335,8 @@ class GateSettings:
     margin: float
     confidence: float
     floor: float
+    slice_margin: float
+    slice_floor: float
     underpowered: bool = False
 
 

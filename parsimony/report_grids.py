@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from parsimony import wording as say
-from parsimony.readings import Flip, flips_of, ladder, short_names, steps_to
-from parsimony.records import Decision, Environment, Finding, TargetSettings
+from parsimony.readings import ladder, short_names, steps_to, worst_first
+from parsimony.records import Decision, Environment, Finding, Judged, Slice, TargetSettings
 from parsimony.report_text import metric_name
 
 FIRST_ROWS = 5
-MOST_FLIPS = 12
+MOST_SLICES = 12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +33,11 @@ def promises(decision: Decision) -> tuple[Grid, ...]:
         ("may be below the reference by", say.plain(gates.margin)),
         ("shown with confidence", say.percent(gates.confidence)),
         ("never below, at its lower bound", say.plain(gates.floor) if gates.floor else "no floor"),
+        (
+            "no slice proven to lose more than",
+            say.plain(gates.slice_margin) if gates.slice_margin < 1 else "no limit",
+        ),
+        ("no slice proven to lie below", say.plain(gates.slice_floor) if gates.slice_floor else "no floor"),
         ("smallest margin this data could certify", say.plain(round(decision.smallest_certifiable_margin, 4))),
     )
     columns = ("target", "threads", "p99 at most", "memory at most", "size at most")
@@ -56,19 +62,33 @@ def steps(decision: Decision) -> tuple[Grid, ...]:
     return (Grid(title="What each step costs and saves", columns=columns, rows=rows, note=note),)
 
 
-def flips(decision: Decision) -> tuple[Grid, ...]:
-    """Return where the winner and the champion answer rightly what the reference does not, and the other way round."""
+def slices(decision: Decision) -> tuple[Grid, ...]:
+    """Return where the winner and the champion answer rightly what the reference does not, and the other way round.
+
+    One table for the labels and for each named column, the greatest loss first; the rule's own words stand below.
+    """
     names = short_names(decision)
     wanted = [j for j in decision.judged if j.candidate == decision.winner or j.is_champion]
-    return tuple(_flips(names[judged.candidate], flips_of(decision, judged)) for judged in wanted if judged.certificate)
+    return tuple(grid for judged in wanted for grid in _slices(names[judged.candidate], judged))
 
 
-def _flips(name: str, found: tuple[Flip, ...]) -> Grid:
-    rows = tuple((flip.label, say.count(flip.lost), say.count(flip.won)) for flip in found[:MOST_FLIPS])
-    more = f"{say.count(len(found) - MOST_FLIPS)} other labels changed less." if len(found) > MOST_FLIPS else ""
-    note = more if found else "It is right and wrong on the same rows as the reference."
-    columns = ("label", "right before, wrong now", "wrong before, right now")
-    return Grid(title=name, columns=columns, rows=rows, note=note)
+def _slices(name: str, judged: Judged) -> list[Grid]:
+    found = judged.certificate.slices if judged.certificate else ()
+    columns = dict.fromkeys(one.column for one in found)
+    grids = [_changes(f"{name}: {column}", [one for one in found if one.column == column]) for column in columns]
+    said = "".join(f" {gate.reason}." for gate in judged.gates if gate.gate == "slices")
+    return [*grids[:-1], *(replace(grid, note=(grid.note + said).strip()) for grid in grids[-1:])]
+
+
+def _changes(title: str, found: Sequence[Slice]) -> Grid:
+    changed = [one for one in worst_first(found) if one.lost or one.won]
+    rows = tuple(
+        (one.value, *(say.count(number) for number in (one.n, one.lost, one.won))) for one in changed[:MOST_SLICES]
+    )
+    more = f"{say.count(len(changed) - MOST_SLICES)} others changed less." if len(changed) > MOST_SLICES else ""
+    note = more if changed else "It is right and wrong on the same rows as the reference."
+    columns = ("slice", "rows", "right before, wrong now", "wrong before, right now")
+    return Grid(title=title, columns=columns, rows=rows, note=note)
 
 
 def _change(size_bytes: int) -> str:

@@ -41,7 +41,7 @@ def html(decision: Decision, receipt: Mapping[str, object]) -> str:
         _reasons(decision),
         _latency_plot(decision),
         _section("Step by step", "", grids.steps(decision)),
-        _section("What changed, label by label", "", grids.flips(decision)),
+        _section("What changed, slice by slice", "", grids.slices(decision)),
         _section("What was asked", "", grids.promises(decision)),
         _section("Data", _data_words(decision), grids.data(decision)),
         _section("Where it was measured", _machine_words(decision), grids.machines(decision)),

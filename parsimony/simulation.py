@@ -21,7 +21,7 @@ from parsimony.records import GateSettings
 ROWS = (300, 1_000, 3_000, 10_000)
 DISCORDANCES = (0.01, 0.02, 0.05, 0.10)
 CANDIDATES = (1, 3, 10, 30)
-GATES = GateSettings(metric="accuracy", margin=0.01, confidence=0.95, floor=0.0)
+GATES = GateSettings(metric="accuracy", margin=0.01, confidence=0.95, floor=0.0, slice_margin=1.0, slice_floor=0.0)
 RULES = ("parsimony", "greater or equal", "fixed drop", "smallest first")
 _SEARCH_SHARE = 0.33
 _LARGEST = 90_000_000

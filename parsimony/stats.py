@@ -7,6 +7,7 @@ A difference is candidate minus reference.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from statistics import NormalDist
 
 import numpy as np
@@ -120,13 +121,6 @@ def discordant(truth: np.ndarray, reference: np.ndarray, candidate: np.ndarray) 
     return int((by_reference & ~by_candidate).sum()), int((by_candidate & ~by_reference).sum())
 
 
-def flips(truth: np.ndarray, reference: np.ndarray, candidate: np.ndarray, classes: int) -> tuple[tuple[int, int], ...]:
-    """Return `discordant` for the rows of each class, (0, 0) for a class without rows."""
-    _require_rows(truth, reference, candidate)
-    of = [truth == number for number in range(classes)]
-    return tuple(discordant(truth[c], reference[c], candidate[c]) if c.any() else (0, 0) for c in of)
-
-
 def accuracy(truth: np.ndarray, predicted: np.ndarray) -> float:
     """Return the share of rows predicted right; class numbers [rows] each."""
     _require_rows(truth, predicted)
@@ -190,6 +184,19 @@ def proportion_lower(correct: int, n: int, confidence: float) -> float:
     centre = share + z * z / (2 * n)
     spread = z * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
     return (centre - spread) / (1 + z * z / n)
+
+
+def shared_level(least: Sequence[float], level: float) -> float:
+    """Return the level of each of several tests at which any of them errs with at most the chance `level`.
+
+    least: the smallest chance that each test can find under its own hypothesis. A test that cannot reach the shared
+    level never errs at it and takes no share of it (Tarone 1990, Biometrics 46:515); without such tests this is
+    Bonferroni's level / number of tests.
+    """
+    count = 1
+    while sum(chance <= level / count for chance in least) > count:
+        count += 1
+    return level / count
 
 
 def quantile(samples_ms: np.ndarray, share: float) -> Quantile:

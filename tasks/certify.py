@@ -11,6 +11,7 @@ from prefect.cache_policies import NO_CACHE
 
 from parsimony import judging
 from parsimony.answers import answers_of
+from parsimony.data.slicing import rows_of
 from parsimony.data.splits import load_split
 from parsimony.files import write_json
 from parsimony.judging import Entry
@@ -47,7 +48,8 @@ def certify(
         _keep(folder, name, "sealed", found, dataset)
         return found
 
-    return judging.certified(entries, order, answers, reference, truth, len(dataset.labels), gates, seed)
+    classes, rows = len(dataset.labels), rows_of(table)
+    return judging.certified(entries, order, answers, reference, truth, classes, rows, gates, seed)
 
 
 def _keep(folder: Path, candidate: str, split: str, answers: np.ndarray, dataset: Dataset) -> None:

@@ -9,6 +9,7 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from parsimony.data.reader import read_table
+from parsimony.data.slicing import require_groups
 from parsimony.data.splits import split, write_dataset
 from parsimony.errors import DataError
 from parsimony.records import Dataset
@@ -19,12 +20,14 @@ QUARANTINE = "quarantine.csv"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """Where the labelled texts are and how they are cut."""
+    """Where the labelled texts are, which further columns are read, and how they are cut."""
 
     train: str
     test: str | None
     text: str
     label: str
+    train_slices: tuple[str, ...]
+    test_slices: tuple[str, ...]
     search_share: float
     sealed_share: float
     seed: int
@@ -33,10 +36,11 @@ class Source:
 @task(name="validate", cache_policy=NO_CACHE)
 def validate(source: Source, rules: Rules, folder: Path) -> Dataset:
     """Return the cleaned, split data of this run; raise DataError before anything is trained."""
-    train = read_table(source.train, text=source.text, label=source.label, part="train")
+    names = {"text": source.text, "label": source.label}
+    train = read_table(source.train, **names, part="train", slices=source.train_slices)
     test = None
     if source.test is not None:
-        test = read_table(source.test, text=source.text, label=source.label, part="test")
+        test = read_table(source.test, **names, part="test", slices=source.test_slices)
     checked = check(train, test, rules)
     write_quarantine(folder / QUARANTINE, checked.quarantined, [t for t in (train, test) if t is not None])
     parts = split(
@@ -46,6 +50,7 @@ def validate(source: Source, rules: Rules, folder: Path) -> Dataset:
         search_share=source.search_share,
         sealed_share=source.sealed_share,
     )
+    require_groups(parts[2])
     labels = tuple(sorted(set(parts[0].labels)))
     if unknown := sorted({label for part in parts[1:] for label in part.labels} - set(labels)):
         raise DataError(f"{source.train}: no row of label {unknown[0]!r} is left to train on; add rows of it")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -21,40 +21,45 @@ UNKNOWN = "[UNK]"
 
 
 def write_tiny_bundle(
-    folder: Path, *, labels: Sequence[str] = LABELS, name: str = "tiny", padding_floats: int = 0
+    folder: Path,
+    *,
+    labels: Sequence[str] = LABELS,
+    words: Mapping[str, int] = WORDS,
+    name: str = "tiny",
+    padding_floats: int = 0,
 ) -> BuiltBundle:
-    """Write a bundle whose every known word votes for one label; `padding_floats` makes the file larger.
+    """Write a bundle whose every word votes for one label, by its number; `padding_floats` makes the file larger.
 
     Bundles with different `name` have different digests and predict alike.
     """
     return write_bundle(
         folder,
-        model=_graph(len(labels), padding_floats).SerializeToString(),
-        tokenizer=_tokenizer().to_str(),
+        model=_graph(_votes(words, len(labels)), padding_floats).SerializeToString(),
+        tokenizer=_tokenizer(words).to_str(),
         labels=labels,
         lineage={"name": name},
     )
 
 
-def _tokenizer() -> Tokenizer:
-    vocabulary = {word: position for position, word in enumerate((UNKNOWN, *WORDS))}
+def _tokenizer(words: Mapping[str, int]) -> Tokenizer:
+    vocabulary = {word: position for position, word in enumerate((UNKNOWN, *words))}
     tokenizer = Tokenizer(WordLevel(vocabulary, unk_token=UNKNOWN))
     tokenizer.pre_tokenizer = Whitespace()
     tokenizer.enable_truncation(max_length=32)
     return tokenizer
 
 
-def _votes(classes: int) -> np.ndarray:
+def _votes(words: Mapping[str, int], classes: int) -> np.ndarray:
     """Return the table float32 [words + 1, classes]; the unknown word votes for nothing."""
-    table = np.zeros((len(WORDS) + 1, classes), dtype=np.float32)
-    for row, label in enumerate(WORDS.values(), start=1):
+    table = np.zeros((len(words) + 1, classes), dtype=np.float32)
+    for row, label in enumerate(words.values(), start=1):
         table[row, label % classes] = 1.0
     return table
 
 
-def _graph(classes: int, padding_floats: int) -> onnx.ModelProto:
+def _graph(votes: np.ndarray, padding_floats: int) -> onnx.ModelProto:
     """Return a graph from `input_ids` int64 [batch, tokens] to `logits` float32 [batch, classes]."""
-    weights = [("votes", _votes(classes)), ("axes", np.array([1], dtype=np.int64))]
+    weights = [("votes", votes), ("axes", np.array([1], dtype=np.int64))]
     if padding_floats:
         weights.append(("padding", np.zeros(padding_floats, dtype=np.float32)))
     graph = helper.make_graph(
@@ -64,7 +69,7 @@ def _graph(classes: int, padding_floats: int) -> onnx.ModelProto:
         ],
         "bag of words",
         [helper.make_tensor_value_info("input_ids", TensorProto.INT64, ["batch", "tokens"])],
-        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", classes])],
+        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", votes.shape[1]])],
         [numpy_helper.from_array(array, name) for name, array in weights],
     )
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)

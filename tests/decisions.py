@@ -28,6 +28,7 @@ from parsimony.records import (
     Metric,
     Quantile,
     Score,
+    Slice,
     TargetSettings,
     Trunk,
 )
@@ -39,7 +40,9 @@ MARGIN, CONFIDENCE, Z = 0.01, 0.95, 1.6448536269514722
 HOSTILE = "\"'><script>alert(1)</script><img src=x onerror=alert(1)>&`|*_$x$\n{}\x00\x1b\u202e\ud800"
 LITERALS = {"severity", "metric", "verdict", "outcome"}
 
-GATES = GateSettings(metric="accuracy", margin=MARGIN, confidence=CONFIDENCE, floor=0.85)
+GATES = GateSettings(
+    metric="accuracy", margin=MARGIN, confidence=CONFIDENCE, floor=0.85, slice_margin=0.1, slice_floor=0.0
+)
 HERE = TargetSettings(name="here", threads=1, p99_ms=20.0, peak_rss_bytes=300_000_000, size_bytes=None)
 EDGE = TargetSettings(name="edge", threads=2, p99_ms=50.0, peak_rss_bytes=None, size_bytes=25_000_000)
 ENVIRONMENT = Environment(
@@ -89,14 +92,22 @@ def certificate(correct: int, only_reference: int, position: int) -> Certificate
         verdict=verdict,
         needed=_needed(difference, spread) if verdict == "inconclusive" else None,
         position=position,
-        flips=_flips(only_reference, only_candidate),
+        slices=_slices(correct, only_reference, only_candidate),
     )
 
 
-def _flips(lost: int, won: int) -> tuple[tuple[int, int], ...]:
-    """Return these changes by class: most of them in the last class, some in the second, none elsewhere."""
-    rest = ((0, 0),) * (len(dataset().labels) - 3)
-    return ((0, 0), (lost // 3, won // 2), *rest, (lost - lost // 3, won - won // 2))
+def _slices(right: int, lost: int, won: int) -> tuple[Slice, ...]:
+    """Return these changes on labels of 40 rows and on two regions: some in the second label and in the region eu, most of
+    them in the last label and in the region us, none elsewhere; right answers spread evenly."""
+    labels = dataset().labels
+    changes = {labels[1]: (lost // 3, won // 2), labels[-1]: (lost - lost // 3, won - won // 2)}
+    by_label = (_slice("label", label, 40, right, *changes.get(label, (0, 0))) for label in labels)
+    regions = (("eu", 1080, labels[1]), ("us", 2000, labels[-1]))
+    return (*by_label, *(_slice("region", name, n, right, *changes[label]) for name, n, label in regions))
+
+
+def _slice(column: str, value: str, n: int, right: int, lost: int, won: int) -> Slice:
+    return Slice(column=column, value=value, n=n, right=right * n // SEALED_ROWS, lost=lost, won=won)
 
 
 def _needed(difference: float, spread: float) -> int:

@@ -5,17 +5,19 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from tinymodels import tables, write_csv, write_tiny_base
+from tinymodels import LABELS, tables, write_csv, write_tiny_base
 
 from flows import cli
 from parsimony.audit import audit
 from parsimony.bundle import describe
 from parsimony.errors import DataError
+from parsimony.records import Table
 from parsimony.run import prediction_file
 from tasks.ledger import expose, questions
 from tasks.tracking import Registry
@@ -28,6 +30,7 @@ model = "tiny"
 train = "train.csv"
 text = "text"
 label = "label"
+slices = ["region"]
 sealed_share = 0.4
 [bases]
 names = ["base"]
@@ -36,6 +39,7 @@ epochs = 2
 student_epochs = 2
 [gates]
 margin = 0.3
+slice_margin = 0.3
 [[targets]]
 name = "here"
 threads = 1
@@ -47,9 +51,14 @@ p99_ms = 1000.0
 def work(tmp_path_factory: pytest.TempPathFactory, prefect_backend: None) -> Path:
     folder = tmp_path_factory.mktemp("whole job")
     write_tiny_base(folder / "base")
-    write_csv(folder / "train.csv", *tables())
+    write_csv(folder / "train.csv", *(with_regions(part) for part in tables()))
     (folder / "plan.toml").write_text(PLAN, encoding="utf-8")
     return folder
+
+
+def with_regions(part: Table) -> Table:
+    """Return the table with a column `region`, which is empty in every third row."""
+    return replace(part, slices=(("region", tuple(("eu", "us", "")[i % 3] for i in range(len(part)))),))
 
 
 @pytest.fixture(autouse=True)
@@ -115,6 +124,18 @@ def test_the_downloaded_champion_repeats_the_receipts_accuracy_row_by_row(
     assert (right, len(rows)) == (winner["certified"]["correct"], winner["certified"]["n"])
 
 
+def test_every_certified_candidate_is_judged_on_every_label_and_every_region(first: dict[str, Any]) -> None:
+    certified = [c for c in first["candidates"] if c["certified"]]
+    assert certified
+    for found in certified:
+        assert sorted((s["column"], s["value"]) for s in found["slices"]) == [
+            *(("label", label) for label in LABELS),
+            *(("region", region) for region in ("(empty)", "eu", "us")),
+        ]
+        assert sum(s["n"] for s in found["slices"]) == 2 * found["certified"]["n"]
+        assert [gate["verdict"] for gate in found["gates"] if gate["gate"] == "slices"] in (["pass"], ["fail"])
+
+
 # --- the audit ------------------------------------------------------------------------------------
 
 
@@ -159,6 +180,8 @@ CHANGES: dict[str, Callable[[dict[str, Any]], None]] = {
     "the order of the tests": _swap_positions,
     "a digest": lambda paper: _winner(paper).update(digest="0" * 64),
     "the digest of the data": lambda paper: paper["data"].update(sealed_digest="0" * 64),
+    "a slice": lambda paper: _winner(paper)["slices"][0].update(n=_winner(paper)["slices"][0]["n"] + 1),
+    "a slice's margin": _add(lambda paper: paper["gates"], "slice_margin", 0.01),
     "a verdict": lambda paper: _winner(paper).update(verdict="fail"),
     "the margin": _add(lambda paper: paper["gates"], "margin", 0.01),
     "the reason": lambda paper: paper.update(reason="it is the best"),
@@ -232,7 +255,18 @@ def test_bad_rows_stop_the_run_before_training_and_register_nothing(
     work: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (work / "one.csv").write_text("text,label\n" + "".join(f"row number {i},same\n" for i in range(50)), "utf-8")
-    status = cli.main(["run", str(work / "plan.toml"), "--set", "model=onelabel", "--set", "data.train=one.csv"])
+    status = cli.main(
+        [
+            "run",
+            str(work / "plan.toml"),
+            "--set",
+            "model=onelabel",
+            "--set",
+            "data.train=one.csv",
+            "--set",
+            "data.slices=[]",
+        ]
+    )
     assert status == 3
     err = capsys.readouterr().err
     assert "one.csv" in err and "label" in err and "Traceback" not in err

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy.stats import multinomial, norm
+from scipy.stats import binomtest, multinomial, norm
 
 from parsimony import exact, stats
 
@@ -64,3 +64,48 @@ def test_no_rows_or_no_margin_is_refused(n: int, margin: float) -> None:
 def test_one_row_can_be_tested_and_never_certifies() -> None:
     critical = exact.critical_value(1, 0.01, 0.95)
     assert stats.paired_bounds(0, 0, 1, 0.95, critical)[0] < -0.01
+
+
+# --- the other claim, and proportions -------------------------------------------------------------
+
+
+def test_a_claim_of_harm_needs_more_than_the_normal_quantile_where_it_must() -> None:
+    """At 1 in 1,540 the normal quantile would find harm up to 3 times too often on 200 rows."""
+    level = 0.05 / 77
+    tables = np.array([(b, c) for b in range(201) for c in range(201 - b)])
+    cells = np.column_stack((tables, 200 - tables.sum(1)))
+    seen = exact.scores(tables[:, 0], tables[:, 1], 200, 0.1)
+
+    def harmed(critical: float) -> float:
+        return float(multinomial.pmf(cells[seen > critical], 200, [0.1, 0.0, 0.9]).sum())
+
+    assert harmed(float(norm.isf(level))) > 2 * level
+    assert harmed(exact.critical_value(200, 0.1, 1 - level, "more")) <= level
+
+
+@pytest.mark.parametrize(("n", "margin"), [(5, 0.05), (3, 0.3), (13, 0.1), (40, 0.1)])
+def test_below_the_least_level_not_even_the_loss_of_every_row_is_harm_and_above_it_is(n: int, margin: float) -> None:
+    """The worst world is one where every row is apart: (1 + margin) / 2 of them lost, the others won."""
+    least, top = exact.least_level(n, margin), stats.score(n, 0, n, margin)
+    assert least == pytest.approx(max(((1 + margin) / 2) ** n, float(norm.sf(top))), rel=1e-6)
+    assert exact.critical_value(n, margin, 1 - least * 0.999, "more") >= top
+    assert exact.critical_value(n, margin, 1 - least * 1.001, "more") < top
+
+
+def test_with_a_margin_of_one_nothing_is_harm() -> None:
+    assert exact.least_level(1_000, 1.0) == 1.0
+
+
+@pytest.mark.parametrize(("correct", "n"), [(0, 1), (1, 1), (0, 40), (8, 10), (39, 40), (700, 1000), (1000, 1000)])
+@pytest.mark.parametrize("confidence", [0.9, 0.95, 0.9994])
+def test_the_upper_bound_of_a_proportion_is_that_of_clopper_and_pearson(
+    correct: int, n: int, confidence: float
+) -> None:
+    two_sided = binomtest(correct, n).proportion_ci(2 * confidence - 1, method="exact")
+    assert exact.proportion_upper(correct, n, confidence) == pytest.approx(two_sided.high, abs=1e-9)
+
+
+@pytest.mark.parametrize(("correct", "n"), [(0, 0), (5, 4), (-1, 4)])
+def test_a_proportion_that_cannot_be_is_refused(correct: int, n: int) -> None:
+    with pytest.raises(ValueError, match="expected 0 <= right <= rows and at least 1 row"):
+        exact.proportion_upper(correct, n, 0.95)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from decisions import ENVIRONMENT
 
-from parsimony import exact, gates, stats
+from parsimony import exact, gates, slices, stats
 from parsimony.records import (
     Certificate,
     GateResult,
@@ -19,10 +19,12 @@ from parsimony.records import (
     Metric,
     Quantile,
     Score,
+    Slice,
     TargetSettings,
 )
 
-SETTINGS = GateSettings(metric="accuracy", margin=0.02, confidence=0.95, floor=0.0)
+SETTINGS = GateSettings(metric="accuracy", margin=0.02, confidence=0.95, floor=0.0, slice_margin=0.1, slice_floor=0.0)
+ALL: slices.Rows = {}  # without slices nothing of a certificate changes but its slices
 MACRO = replace(SETTINGS, metric="macro_f1")
 TARGET = TargetSettings(name="here", threads=1, p99_ms=10.0, peak_rss_bytes=200_000_000, size_bytes=5_000_000)
 
@@ -37,7 +39,7 @@ def pair(n: int, only_reference: int, only_candidate: int) -> tuple[np.ndarray, 
 
 
 def certify(n: int, b: int, c: int, settings: GateSettings = SETTINGS) -> Certificate:
-    return gates.certify(*pair(n, b, c), 2, settings, position=1, seed=0)
+    return gates.certify(*pair(n, b, c), 2, ALL, settings, position=1, seed=0)
 
 
 def bounds(b: int, c: int, n: int, margin: float = 0.02) -> tuple[float, float]:
@@ -79,7 +81,9 @@ def test_the_margin_is_judged_by_both_bounds(b: int, c: int, expected: GateVerdi
 
 
 def test_a_certificate_holds_the_whole_comparison() -> None:
-    assert certify(1000, 4, 2) == Certificate(
+    truth, reference, candidate = pair(1000, 4, 2)
+    rows = {("label", "even"): truth == 0}
+    assert gates.certify(truth, reference, candidate, 2, rows, SETTINGS, position=1, seed=0) == Certificate(
         n=1000,
         score=Score(n=1000, correct=996, accuracy=0.996, macro_f1=0.996),
         difference=-0.002,
@@ -89,7 +93,7 @@ def test_a_certificate_holds_the_whole_comparison() -> None:
         verdict="pass",
         needed=None,
         position=1,
-        flips=((2, 1), (2, 1)),
+        slices=(Slice(column="label", value="even", n=500, right=498, lost=2, won=1),),
     )
 
 
@@ -104,7 +108,8 @@ def test_two_models_that_answer_few_rows_alike_are_not_certified_alike(settings:
 
 def test_the_reference_is_not_worse_than_itself_on_any_number_of_rows() -> None:
     truth, reference, _ = pair(10, 0, 3)
-    assert gates.certify_itself(truth, reference, 2, position=4) == Certificate(
+    rows = {("label", "odd"): truth == 1}
+    assert gates.certify_itself(truth, reference, 2, rows, position=4) == Certificate(
         n=10,
         score=gates.score(truth, reference, 2),
         difference=0.0,
@@ -114,7 +119,7 @@ def test_the_reference_is_not_worse_than_itself_on_any_number_of_rows() -> None:
         verdict="pass",
         needed=None,
         position=4,
-        flips=((0, 0), (0, 0)),
+        slices=(Slice(column="label", value="odd", n=5, right=3, lost=0, won=0),),
     )
 
 
@@ -157,7 +162,7 @@ def test_the_margin_is_strict() -> None:
     assert set(words) == {"pass", "inconclusive"}
     truth = np.zeros(10, dtype=np.int64)
     with_bound = replace(SETTINGS, margin=-bounds(0, 0, 10)[0])
-    assert gates.certify(truth, truth, truth, 2, with_bound, position=1, seed=0).verdict != "fail"
+    assert gates.certify(truth, truth, truth, 2, ALL, with_bound, position=1, seed=0).verdict != "fail"
 
 
 def test_a_margin_that_is_not_a_number_passes_nothing() -> None:
@@ -169,7 +174,7 @@ def test_macro_f1_is_judged_by_its_own_bounds() -> None:
     truth = chance.integers(0, 4, 2000)
     reference = np.where(chance.random(2000) < 0.95, truth, (truth + 1) % 4)
     candidate = np.where(chance.random(2000) < 0.01, (truth + 2) % 4, reference)
-    certificate = gates.certify(truth, reference, candidate, 4, MACRO, position=1, seed=3)
+    certificate = gates.certify(truth, reference, candidate, 4, ALL, MACRO, position=1, seed=3)
     low, _ = stats.macro_f1_bounds(truth, reference, candidate, 4, 0.95, 3)
     expected = stats.macro_f1(truth, candidate, 4) - stats.macro_f1(truth, reference, 4)
     assert (certificate.verdict, certificate.lower_bound, certificate.difference) == ("pass", low, expected)
@@ -184,8 +189,8 @@ def test_a_comparison_that_was_not_made_does_not_pass() -> None:
 def test_zero_rows_are_refused() -> None:
     nothing = np.array([], dtype=np.int64)
     for judge in (
-        lambda: gates.certify(nothing, nothing, nothing, 2, SETTINGS, position=1, seed=0),
-        lambda: gates.certify_itself(nothing, nothing, 2, position=1),
+        lambda: gates.certify(nothing, nothing, nothing, 2, ALL, SETTINGS, position=1, seed=0),
+        lambda: gates.certify_itself(nothing, nothing, 2, ALL, position=1),
         lambda: gates.floor(nothing, nothing, 2, SETTINGS, 0),
         lambda: gates.score(nothing, nothing, 2),
     ):
@@ -197,7 +202,7 @@ def test_answers_of_another_length_are_refused() -> None:
     """numpy would stretch a single answer over all rows."""
     truth, reference, candidate = pair(10, 0, 0)
     with pytest.raises(ValueError, match="expected one length"):
-        gates.certify(truth, reference, candidate[:1], 2, SETTINGS, position=1, seed=0)
+        gates.certify(truth, reference, candidate[:1], 2, ALL, SETTINGS, position=1, seed=0)
 
 
 @pytest.mark.parametrize("field", ["difference", "lower_bound"])

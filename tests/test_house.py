@@ -77,10 +77,10 @@ def test_families_and_techniques_never_import_each_others_members() -> None:
 
 
 def test_the_arithmetic_imports_records_numpy_and_the_standard_library_only() -> None:
-    for name in ("stats", "exact", "gates", "selection", "journal"):
+    for name in ("stats", "exact", "slices", "gates", "selection", "journal"):
         roots = set(_imports(ROOT / "parsimony" / f"{name}.py"))
         ours = {n for n in roots if n.startswith("parsimony.")}
-        assert all(n.split(".")[1] in {"records", "stats", "exact"} for n in ours), name
+        assert all(n.split(".")[1] in {"records", "stats", "exact", "slices"} for n in ours), name
         assert {n.split(".")[0] for n in roots} - {"parsimony"} <= {*sys.stdlib_module_names, "numpy"}, name
 
 

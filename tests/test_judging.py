@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from decisions import ENVIRONMENT
 
-from parsimony import exact, gates, judging, stats
+from parsimony import exact, gates, judging, selection, slices, stats
 from parsimony.judging import Entry
 from parsimony.records import (
     BuiltBundle,
@@ -26,7 +26,8 @@ from parsimony.selection import Searched
 
 N = 1000
 TRUTH = np.arange(N) % 4
-SETTINGS = GateSettings(metric="accuracy", margin=0.02, confidence=0.95, floor=0.0)
+ROWS = {("label", str(number)): number == TRUTH for number in range(4)}
+SETTINGS = GateSettings(metric="accuracy", margin=0.02, confidence=0.95, floor=0.0, slice_margin=0.1, slice_floor=0.0)
 TARGET = TargetSettings(name="here", threads=1, p99_ms=10.0, peak_rss_bytes=None, size_bytes=5_000_000)
 MILLISECOND = Quantile(value_ms=1.0, low_ms=0.9, high_ms=1.1)
 MEASUREMENT = Measurement(
@@ -81,7 +82,7 @@ class Sealed:
 
 
 def certify(order: tuple[str, ...], answers: Callable[[str], np.ndarray], settings: GateSettings = SETTINGS) -> Any:
-    return judging.certify(order, answers, "reference", TRUTH, 4, settings, 0)
+    return judging.certify(order, answers, "reference", TRUTH, 4, ROWS, settings, 0)
 
 
 # --- the search split -----------------------------------------------------------------------------
@@ -145,7 +146,7 @@ def test_with_nothing_to_test_the_sealed_split_is_not_asked() -> None:
 def test_the_reference_is_certified_by_itself_and_asked_once() -> None:
     sealed = Sealed(reference=REFERENCE)
     found = certify(("reference",), sealed, replace(SETTINGS, margin=1e-9))
-    assert found["reference"][0] == gates.certify_itself(TRUTH, REFERENCE, 4, position=1)
+    assert found["reference"][0] == gates.certify_itself(TRUTH, REFERENCE, 4, ROWS, position=1)
     assert sealed.asked == ["reference"]
 
 
@@ -160,7 +161,7 @@ def test_each_certificate_is_that_of_the_gates() -> None:
     found = certify(("safe",), Sealed(reference=REFERENCE, safe=mine))
     assert found == {
         "safe": (
-            gates.certify(TRUTH, REFERENCE, mine, 4, SETTINGS, position=1, seed=0),
+            gates.certify(TRUTH, REFERENCE, mine, 4, ROWS, SETTINGS, position=1, seed=0),
             gates.floor(TRUTH, mine, 4, SETTINGS, 0),
         )
     }
@@ -228,7 +229,13 @@ def test_a_candidate_that_passes_everything_has_no_reason_against_it() -> None:
     mine = certified(wrong_on(range(52)), cost_s=3.0, is_champion=True)
     judged = judging.verdict(mine, (TARGET,), SETTINGS, {}, mine.id)
     assert (judged.verdict, judged.reason) == ("pass", "")
-    assert judged.gates == (gates.quality(mine.certificate, SETTINGS), mine.floor, *judging.fits(mine, (TARGET,)))
+    assert mine.certificate is not None
+    assert judged.gates == (
+        gates.quality(mine.certificate, SETTINGS),
+        mine.floor,
+        slices.judge(mine.certificate.slices, SETTINGS),
+        *judging.fits(mine, (TARGET,)),
+    )
     assert (judged.candidate, judged.family, judged.base) == ("student.layers-3(name)+int8", "student", "hf:owner/name")
     assert (judged.techniques, judged.predicted_bytes, judged.cost_s) == (("layers-3", "int8"), 1000, 3.0)
     assert (judged.is_reference, judged.is_champion) == (True, True)
@@ -267,6 +274,55 @@ def test_a_candidate_that_was_not_built_says_why() -> None:
     judged = judging.verdict(unbuilt, (TARGET,), SETTINGS, {}, "reference")
     assert (judged.verdict, judged.reason, judged.gates, judged.is_champion) == ("not built", "other labels", (), True)
     assert word(entry(bundle=None)) == ("not built", "it has no bundle")
+
+
+# --- slices ---------------------------------------------------------------------------------------
+
+REGION = np.arange(N) >= 960  # forty rows, ten of each label
+HARMFUL = wrong_on(range(50), range(960, 980))
+
+
+def of_region(answers: np.ndarray, settings: GateSettings, *order: str) -> dict[str, Entry]:
+    """Return the entries of this sequence, which all answer so, with the region as a slice."""
+    named = {name: entry(name, measurements=(MEASUREMENT,)) for name in order}
+    ids = {one.id: one for one in named.values()}
+    sealed = Sealed(reference=REFERENCE, **dict.fromkeys(ids, answers))
+    rows = {**ROWS, ("region", "eu"): REGION}
+    done = judging.certified(tuple(ids.values()), tuple(ids), sealed, "reference", TRUTH, 4, rows, settings, 0)
+    return dict(zip(order, done, strict=True))
+
+
+def test_a_harmed_slice_keeps_a_certified_candidate_from_being_promoted() -> None:
+    wide = replace(SETTINGS, margin=0.05)
+    [mine] = of_region(HARMFUL, wide, "student").values()
+    judged = judging.verdict(mine, (TARGET,), wide, {}, "reference")
+    assert mine.certificate is not None
+    assert (mine.certificate.verdict, judged.verdict) == ("pass", "fail")
+    assert judged.reason.startswith("slices: region 'eu', 40 rows: 20 lost, 0 won, a difference of at most -0.")
+    assert selection.decide((judged,))[:2] == ("none", None)
+    blind = replace(wide, slice_margin=1.0)
+    assert selection.decide((judging.verdict(mine, (TARGET,), blind, {}, "reference"),))[0] == "promoted"
+
+
+def test_a_harmed_slice_does_not_end_the_sequence() -> None:
+    tested = of_region(HARMFUL, replace(SETTINGS, margin=0.05), "first", "second")
+    positions = [one.certificate.position for one in tested.values() if one.certificate is not None]
+    assert positions == [1, 2]
+
+
+def test_the_champion_faces_the_slices_too() -> None:
+    wide = replace(SETTINGS, margin=0.05)
+    champion = replace(of_region(HARMFUL, wide, "student")["student"], is_champion=True)
+    judged = judging.verdict(champion, (TARGET,), wide, {}, "reference")
+    assert (judged.is_champion, judged.verdict) == (True, "fail")
+
+
+def test_the_reference_loses_nothing_but_may_lie_below_the_floor_of_a_slice() -> None:
+    rows = {("region", "first"): np.arange(N) < 50}
+    itself = gates.certify_itself(TRUTH, REFERENCE, 4, rows, position=1)
+    strict = replace(SETTINGS, slice_margin=1e-9)
+    assert slices.judge(itself.slices, strict).verdict == "pass"
+    assert slices.judge(itself.slices, replace(strict, slice_floor=0.5)).verdict == "fail"
 
 
 # --- what this split can certify ------------------------------------------------------------------

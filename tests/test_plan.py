@@ -22,7 +22,9 @@ def minimal(tmp_path: Path) -> Path:
 
 def test_four_keys_make_a_plan_and_every_other_one_has_its_default(minimal: Path) -> None:
     plan = plans.load(minimal)
-    assert plan.gates.settings() == GateSettings(metric="accuracy", margin=0.01, confidence=0.95, floor=0.0)
+    assert plan.gates.settings() == GateSettings(
+        metric="accuracy", margin=0.01, confidence=0.95, floor=0.0, slice_margin=0.1, slice_floor=0.0
+    )
     assert [target.settings() for target in plan.targets] == [
         TargetSettings(name="here", threads=1, p99_ms=None, peak_rss_bytes=None, size_bytes=None)
     ]
@@ -46,6 +48,13 @@ def test_relative_paths_start_at_the_folder_of_the_plan(minimal: Path) -> None:
         ("gates.zzz=1", "unknown key 'gates.zzz'; valid here: metric, margin, confidence, floor"),
         ("gates.margin=2", "gates.margin: Input should be less than 1, found 2"),
         ("gates.margin=nan", "gates.margin: "),
+        ("gates.slice_margin=0", "gates.slice_margin: Input should be greater than 0, found 0"),
+        ("gates.slice_margin=1.1", "gates.slice_margin: Input should be less than or equal to 1, found 1.1"),
+        ("gates.slice_floor=-0.1", "gates.slice_floor: Input should be greater than or equal to 0, found -0.1"),
+        ("gates.slice_floor=nan", "gates.slice_floor: "),
+        ("data.slices=['r', 'r']", "data: slices are r, r; expected different columns beside 'text' and 'label'"),
+        ("data.slices=['text']", "data: slices are text; expected different columns beside 'text' and 'label'"),
+        ("data.slices=['label']", "none called 'label': every label is a slice already"),
         ("gates.metric=f1", "gates.metric: Input should be 'accuracy' or 'macro_f1', found 'f1'"),
         ("model=Bad Name", "model: String should match pattern"),
         ("model=m.promotions", "names that end in .promotions belong to the journals"),
@@ -68,6 +77,17 @@ def test_a_wrong_key_or_value_is_one_line_that_names_it(minimal: Path, change: s
 def test_two_targets_of_one_name_are_refused(minimal: Path) -> None:
     with pytest.raises(PlanError, match="targets are called a, a; each needs a name of its own"):
         plans.load(minimal, ["targets=[{name='a'}, {name='a'}]"])
+
+
+def test_a_column_called_label_is_no_slice_of_another_label_column(minimal: Path) -> None:
+    with pytest.raises(PlanError, match="none called 'label'"):
+        plans.load(minimal, ["data.label=intent", "data.slices=['label']"])
+    assert plans.load(minimal, ["data.label=intent", "data.slices=['region']"]).data.slices == ("region",)
+
+
+def test_train_needs_the_slice_columns_unless_a_test_file_is_the_sealed_split(minimal: Path) -> None:
+    assert plans.load(minimal, ["data.slices=['region']"]).data.train_slices == ("region",)
+    assert plans.load(minimal, ["data.slices=['region']", "data.test=t.csv"]).data.train_slices == ()
 
 
 @pytest.mark.parametrize("change", ["gates.margin", "=1", "model.x=1", "gates..margin=1"])

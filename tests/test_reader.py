@@ -17,6 +17,7 @@ TRICKY = (
     "NA", "null", "None", "nan", "NULL", "#N/A", "007", "1.0", "1e5", "True", "2024-01-01",
     " leading", "trailing ", "tab\there", 'a "quoted", text', "two\nlines", "日本語 👩‍🚀", "=1+1",
 )  # fmt: skip
+REGIONS = tuple(("eu", "", "007", "us\n")[i % 4] for i in range(len(TRICKY)))
 LABELS = tuple(("NA", "007", "null", " x ", "1", "true")[i % 6] for i in range(len(TRICKY)))
 
 
@@ -40,12 +41,13 @@ def file_of(folder: Path, name: str, content: str | bytes) -> Path:
 
 
 def records() -> list[dict[str, str]]:
-    return [{"text": text, "label": label} for text, label in zip(TRICKY, LABELS, strict=True)]
+    columns = zip(TRICKY, LABELS, REGIONS, strict=True)
+    return [{"region": region, "text": text, "label": label} for text, label, region in columns]
 
 
 def as_csv(path: Path) -> Path:
     with path.open("w", encoding="utf-8", newline="") as stream:
-        writer = csv.DictWriter(stream, ("text", "label"))
+        writer = csv.DictWriter(stream, ("region", "text", "label"))
         writer.writeheader()
         writer.writerows(records())
     return path
@@ -103,6 +105,36 @@ FORMATS: dict[str, Callable[[Path], Path]] = {
     "folder-jsonl": as_folder_of(as_jsonl, "train.jsonl"),
     "folder-parquet": as_folder_of(as_parquet, "train.parquet"),
 }
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_every_format_gives_back_each_further_column_unchanged(name: str, tmp_path: Path) -> None:
+    path = FORMATS[name](tmp_path / name)
+    table = read_table(str(path), text="text", label="label", part="train", slices=("region",))
+    assert (table.texts, table.labels, table.slices) == (TRICKY, LABELS, (("region", REGIONS),))
+    assert read(path).slices == ()
+
+
+def test_a_missing_value_of_a_further_column_is_empty_and_a_number_stays_as_written(tmp_path: Path) -> None:
+    path = file_of(
+        tmp_path, "t.jsonl", '{"text": "x", "label": "a", "z": 1.0}\n{"text": "y", "label": "b", "z": null}\n'
+    )
+    assert read_table(str(path), text="text", label="label", part="train", slices=("z",)).slices == (
+        ("z", ("1.0", "")),
+    )
+
+
+def test_a_missing_further_column_is_refused_with_the_key_to_set(tmp_path: Path) -> None:
+    path = file_of(tmp_path, "t.csv", "text,label,Region\nx,a,eu\n")
+
+    def told(column: str) -> str:
+        with pytest.raises(DataError) as caught:
+            read_table(str(path), text="text", label="label", part="train", slices=(column,))
+        return str(caught.value).replace(str(path), "FILE")
+
+    columns = "only 'text', 'label', 'Region'"
+    assert told("region") == f"FILE: has no column 'region', {columns}; did you mean 'Region'?"
+    assert told("customer") == f"FILE: has no column 'customer', {columns}; set data.slices in the plan"
 
 
 @pytest.mark.parametrize("name", FORMATS)

@@ -28,7 +28,7 @@ def test_the_receipt_has_exactly_the_documented_keys() -> None:
     }  # fmt: skip
     assert _candidate(decisions.decision(), decisions.WINNER).keys() == {
         "candidate", "family", "base", "techniques", "predicted_bytes", "size_bytes", "search", "certified",
-        "measurements", "gates", "verdict", "reason", "cost_s", "digest", "is_champion", "steps", "flips",
+        "measurements", "gates", "verdict", "reason", "cost_s", "digest", "is_champion", "steps", "slices",
     }  # fmt: skip
 
 
@@ -146,21 +146,25 @@ def test_a_candidate_that_was_not_built_has_nulls_and_its_reason() -> None:
         "reason": "the int8 form of its trunk is already 0.0460 below the reference",
         "cost_s": 0.0,
         "steps": [],
-        "flips": [],
+        "slices": [],
     }
 
 
-def test_flips_are_told_by_label_the_greatest_loss_first_and_add_up() -> None:
+def test_every_slice_is_told_the_greatest_loss_first_and_each_column_adds_up() -> None:
     decision = decisions.decision()
-    winner = decision.of(decision.winner or "")
-    assert winner.certificate is not None
-    flips = _candidate(decision, winner.candidate)["flips"]
-    assert len(flips) > 1
-    assert sum(flip["only_reference_right"] for flip in flips) == winner.certificate.only_reference_right
-    assert sum(flip["only_candidate_right"] for flip in flips) == winner.certificate.only_candidate_right
-    net = [flip["only_candidate_right"] - flip["only_reference_right"] for flip in flips]
+    certificate = decision.of(decision.winner or "").certificate
+    assert certificate is not None
+    found = _candidate(decision, decisions.WINNER)["slices"]
+    assert isinstance(found, list)
+    assert found[0] == {"column": "label", "value": "intent_76", "n": 40, "right": 36, "lost": 28, "won": 18}
+    assert len(found) == 77 + 2
+    for column in ("label", "region"):
+        mine = [one for one in found if one["column"] == column]
+        assert sum(one["n"] for one in mine) == certificate.n
+        assert sum(one["lost"] for one in mine) == certificate.only_reference_right
+        assert sum(one["won"] for one in mine) == certificate.only_candidate_right
+    net = [one["won"] - one["lost"] for one in found]
     assert net == sorted(net)
-    assert all(flip["only_reference_right"] + flip["only_candidate_right"] for flip in flips)
 
 
 def test_the_steps_to_a_candidate_add_up_to_its_difference_from_the_reference() -> None:
@@ -191,6 +195,8 @@ def test_promises_targets_and_cost_are_written_as_asked_and_spent() -> None:
         "margin": 0.01,
         "confidence": 0.95,
         "floor": 0.85,
+        "slice_margin": 0.1,
+        "slice_floor": 0.0,
         "underpowered": False,
     }
     assert found["targets"] == [

@@ -20,9 +20,9 @@ from parsimony.bundle import write_bundle
 from parsimony.plots import latency, size_against_quality
 from parsimony.readings import nearest_miss, reference_quality, short_names
 from parsimony.receipt import receipt
-from parsimony.records import Decision, Measurement, Quantile
+from parsimony.records import Decision, GateResult, Measurement, Quantile
 from parsimony.report import html, markdown, sentence, table, version_card
-from parsimony.report_grids import cost, data
+from parsimony.report_grids import Grid, cost, data, promises, slices
 from parsimony.report_markdown import escape
 
 EVERY: dict[str, Callable[[], Decision]] = {
@@ -373,7 +373,7 @@ def test_the_page_has_its_sections_in_order(name: str) -> None:
     decision = EVERY[name]()
     why = "Why not the others" if decision.winner else "Why none of them"
     assert re.findall(r"<h2>(.*?)</h2>", _page(decision)) == [
-        "Size against quality", "The ladder", why, "Latency", "Step by step", "What changed, label by label", "What was asked", "Data", "Where it was measured", "Cost",
+        "Size against quality", "The ladder", why, "Latency", "Step by step", "What changed, slice by slice", "What was asked", "Data", "Where it was measured", "Cost",
     ]  # fmt: skip
 
 
@@ -416,6 +416,60 @@ def test_quarantine_shows_the_first_rows_of_each_check() -> None:
     [quarantine] = [grid for grid in data(decisions.decision()) if grid.title == "Quarantined"]
     assert [row[0] for row in quarantine.rows] == ["conflicting_labels (6)", "", "", "", "", "empty_text (2)", ""]
     assert quarantine.rows[0][1:] == ("train.csv", "31", "category", "the same text has another label in row 842")
+
+
+def test_the_slices_of_the_winner_are_told_by_column_the_worst_first() -> None:
+    before = decisions.decision()
+    winner = before.of(decisions.WINNER)
+    gate = GateResult(gate="slices", verdict="pass", seen=0.1, limit=-0.1, reason="region 'us' is the worst")
+    changed = replace(winner, gates=(*winner.gates, gate))
+    decision = replace(before, judged=tuple(changed if j is winner else j for j in before.judged))
+    columns = ("slice", "rows", "right before, wrong now", "wrong before, right now")
+    name = "student.layers-2+trim+fusion+int4"
+    assert slices(decision) == (
+        Grid(
+            title=f"{name}: label",
+            columns=columns,
+            rows=(("intent_76", "40", "28", "18"), ("intent_01", "40", "13", "17")),
+        ),
+        Grid(
+            title=f"{name}: region",
+            columns=columns,
+            rows=(("us", "2,000", "28", "18"), ("eu", "1,080", "13", "17")),
+            note="region 'us' is the worst.",
+        ),
+    )
+    for text in (_page(decision), markdown(decision)):
+        assert "intent" in text and "region" in text
+
+
+def test_only_the_worst_slices_are_listed_and_the_others_counted() -> None:
+    before = decisions.decision()
+    winner = before.of(decisions.WINNER)
+    assert winner.certificate is not None
+    all_lost = tuple(replace(s, lost=i + 1, won=0) for i, s in enumerate(winner.certificate.slices[:20]))
+    changed = replace(winner, certificate=replace(winner.certificate, slices=all_lost))
+    [grid] = slices(replace(before, judged=tuple(changed if j is winner else j for j in before.judged)))
+    assert [row[2] for row in grid.rows] == [str(lost) for lost in range(20, 8, -1)]
+    assert grid.note == "8 others changed less."
+
+
+def test_a_winner_that_answers_like_the_reference_changes_no_slice() -> None:
+    decision = replace(decisions.decision(), winner=decisions.REFERENCE)
+    assert [(grid.rows, grid.note) for grid in slices(decision)] == [
+        ((), "It is right and wrong on the same rows as the reference.")
+    ] * 2
+    assert slices(decisions.bare()) == ()
+
+
+def test_the_limits_of_slices_are_told() -> None:
+    decision = decisions.decision()
+    assert promises(decision)[0].rows[4:6] == (
+        ("no slice proven to lose more than", "0.1"),
+        ("no slice proven to lie below", "no floor"),
+    )
+    strict = replace(decision, gates=replace(decision.gates, slice_margin=1.0, slice_floor=0.5))
+    assert [value for _, value in promises(strict)[0].rows[4:6]] == ["no limit", "0.5"]
 
 
 def test_energy_and_carbon_say_where_they_come_from() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -59,6 +60,21 @@ def test_without_a_test_file_the_sealed_share_of_the_plan_is_cut(plan: Path, tmp
     plan.write_text(PLAN, encoding="utf-8")
     train, test = (rows_of(path) for path in rotate(load(plan, []), tmp_path / "new", 7))
     assert len(test) / (len(train) + len(test)) == pytest.approx(0.25, abs=0.02)
+
+
+def test_slice_columns_stay_with_their_rows(plan: Path, tmp_path: Path) -> None:
+    def texts_and_regions(path: Path) -> set[tuple[str, str]]:
+        with path.open(encoding="utf-8", newline="") as stream:
+            return {(row["text"], row["region"]) for row in csv.DictReader(stream)}
+
+    files = [tmp_path / "train.csv", tmp_path / "test.csv"]
+    for path, part in zip(files, tables()[::2], strict=True):
+        regions = tuple(("eu", "us", "")[i % 3] for i in range(len(part)))
+        write_csv(path, replace(part, slices=(("region", regions),)))
+    new = rotate(load(plan, ["data.slices=['region']"]), tmp_path / "new", 7)
+    assert new[0].read_text(encoding="utf-8").startswith("text,label,region\n")
+    before, after = (set().union(*map(texts_and_regions, paths)) for paths in (files, new))
+    assert after == before
 
 
 def test_the_command_says_how_to_use_the_new_files(

@@ -22,7 +22,7 @@ from parsimony.records import (
 from parsimony.selection import Searched, decide, shortlist, smallest
 
 ROWS = 3000
-GATES = GateSettings(metric="accuracy", margin=0.01, confidence=0.95, floor=0.0)
+GATES = GateSettings(metric="accuracy", margin=0.01, confidence=0.95, floor=0.0, slice_margin=0.1, slice_floor=0.0)
 
 
 def searched(

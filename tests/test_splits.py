@@ -135,6 +135,26 @@ def test_a_split_is_read_back_exactly_as_it_was_written(tmp_path: Path) -> None:
     assert [load_split(dataset, name) for name in ("train", "search")] == list(cut(many(100), odd)[:2])
 
 
+def test_further_columns_follow_their_rows_through_the_cut_and_are_kept(tmp_path: Path) -> None:
+    whole = dataclasses.replace(
+        many(100), slices=(("region", tuple(f"r{i % 7}" for i in range(100))), ("day", ("",) * 100))
+    )
+    parts = cut(whole)
+    assert all(part == whole.take(tuple(row - 2 for row in part.rows)) for part in parts)
+    train, search, sealed = parts
+    dataset = write_dataset(
+        tmp_path / "d", train=train, search=search, sealed=sealed, labels=LABELS, quarantined=(), notes=()
+    )
+    assert [load_split(dataset, name) for name in ("train", "search", "sealed")] == list(parts)
+    bare = kept(tmp_path / "bare")
+    assert (dataset.digest, dataset.sealed_digest) == (bare.digest, bare.sealed_digest)  # nothing is trained anew
+
+
+def test_a_further_column_of_another_length_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"texts, labels, rows and slices have lengths \(1, 1, 1, 2\), expected equal"):
+        Table(source="t.csv", texts=("x",), labels=("a",), rows=(2,), slices=(("region", ("eu", "us")),))
+
+
 def test_the_record_counts_the_splits_and_keeps_what_was_found(tmp_path: Path) -> None:
     note = Finding(severity="note", check="c", source="s", row=None, column="text", reason="r")
     train, search, sealed = cut(many(100))

@@ -219,14 +219,6 @@ def answers(seed: int, n: int, right: float, classes: int = 5) -> tuple[np.ndarr
     return truth, reference, candidate
 
 
-def test_flips_are_the_discordant_rows_of_each_class() -> None:
-    truth = np.array([0, 0, 0, 1, 1, 3])
-    reference, candidate = np.array([0, 0, 1, 1, 0, 3]), np.array([1, 0, 0, 2, 1, 3])
-    assert stats.flips(truth, reference, candidate, 4) == ((1, 1), (1, 1), (0, 0), (0, 0))
-    with pytest.raises(ValueError, match="at least 1 row"):
-        stats.flips(truth[:0], reference[:0], candidate[:0], 4)
-
-
 def test_discordant_rows_are_counted_both_ways() -> None:
     truth, reference, candidate = np.array([0, 1, 2, 3, 0]), np.array([0, 1, 0, 0, 1]), np.array([0, 0, 2, 3, 2])
     assert stats.discordant(truth, reference, candidate) == (1, 2)
@@ -261,6 +253,24 @@ def test_the_lower_bound_of_a_proportion_is_wilsons(correct: int, n: int, confid
 def test_a_proportion_that_cannot_be_is_refused(correct: int, n: int) -> None:
     with pytest.raises(ValueError, match="expected 0 <= right <= rows and at least 1 row"):
         stats.proportion_lower(correct, n, 0.95)
+
+
+# --- several tests at once ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("least", "expected"),
+    [
+        ([0.0] * 77, 0.05 / 77),  # Bonferroni
+        ([0.0] * 3 + [0.02] * 40, 0.05 / 3),  # the forty cannot reach a third of the level
+        ([0.0, 0.02, 0.5], 0.05 / 2),
+        ([0.0, 0.025], 0.05 / 2),  # just reached is reached
+        ([1.0], 0.05),
+        ([], 0.05),
+    ],
+)
+def test_a_level_is_shared_by_the_tests_that_can_reach_it(least: list[float], expected: float) -> None:
+    assert stats.shared_level(least, 0.05) == expected
 
 
 # --- latency --------------------------------------------------------------------------------------

@@ -82,12 +82,12 @@ def _table(source: str, rows: list[tuple[str, str]]) -> Table:
 
 
 def write_csv(path: Path, *parts: Table) -> Path:
-    """Write the rows of these tables, one after the other, as a CSV file with the columns `text` and `label`."""
+    """Write the rows of these tables, one after the other, as a CSV file: `text`, `label`, the columns of slices."""
     with path.open("w", encoding="utf-8", newline="") as stream:
         writer = csv.writer(stream)
-        writer.writerow(("text", "label"))
+        writer.writerow(("text", "label", *(name for name, _ in parts[0].slices)))
         for part in parts:
-            writer.writerows(zip(part.texts, part.labels, strict=True))
+            writer.writerows(zip(part.texts, part.labels, *(values for _, values in part.slices), strict=True))
     return path
 
 

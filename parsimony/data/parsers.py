@@ -33,14 +33,23 @@ _FOREIGN_BOMS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ask:
-    """What to open, the name it has in messages, the columns wanted, and names for numbered classes."""
+    """What to open, the name it has in messages, the columns wanted, and names for numbered classes.
+
+    `slices` are the columns to read beside text and label.
+    """
 
     path: Path
     name: str
     text: str
     label: str
+    slices: tuple[str, ...] = ()
     classes: tuple[str, ...] = ()
     counted: Literal["line", "row"] = "line"
+
+    @property
+    def wanted(self) -> tuple[str, ...]:
+        """The columns to read: text, label, slices."""
+        return (self.text, self.label, *self.slices)
 
     def refuse(self, reason: str, *, line: int | None = None, column: str = "") -> DataError:
         """Make the refusal of this table: name, line, reason."""
@@ -50,16 +59,20 @@ class Ask:
         )
         return DataError(f"{place}: {reason}", (finding,))
 
-    def table(self, cells: Iterable[tuple[int, object, object]]) -> Table:
-        """Make the table of (row, text, label) as read; refuse it when there are no rows."""
-        rows, texts, labels = [], [], []
-        for row, text, label in cells:
+    def table(self, cells: Iterable[tuple[int, Sequence[object]]]) -> Table:
+        """Make the table of (row, values of the columns wanted) as read; refuse it when there are no rows."""
+        rows, records = [], []
+        for row, (text, label, *others) in cells:
+            values = (text, self._class_name(label, row), *others)
             rows.append(row)
-            texts.append(self._written(text, row, self.text))
-            labels.append(self._written(self._class_name(label, row), row, self.label))
+            records.append(
+                tuple(self._written(value, row, name) for value, name in zip(values, self.wanted, strict=True))
+            )
         if not rows:
             raise self.refuse("has no rows; expected at least one labelled text")
-        return Table(source=self.name, texts=tuple(texts), labels=tuple(labels), rows=tuple(rows))
+        texts, labels, *columns = zip(*records, strict=True)
+        slices = tuple(zip(self.slices, columns, strict=True))
+        return Table(source=self.name, texts=texts, labels=labels, rows=tuple(rows), slices=slices)
 
     def _written(self, value: object, row: int, column: str) -> str:
         try:
@@ -116,18 +129,19 @@ def read_file(ask: Ask) -> Table:
         raise ask.refuse(f"cannot be opened ({first_line(error)}); check its permissions") from None
 
 
-def columns(ask: Ask, names: Sequence[str]) -> tuple[int, int]:
-    """Return where the text and the label stand among the columns found."""
+def columns(ask: Ask, names: Sequence[str]) -> tuple[int, ...]:
+    """Return where the columns wanted stand among the columns found."""
     twice = [name for name, count in Counter(names).items() if count > 1]
     if twice:
         raise ask.refuse(f"column {twice[0]!r} appears more than once; rename or remove one", column=twice[0])
-    for wanted in (ask.text, ask.label):
+    for wanted in ask.wanted:
         if wanted not in names:
             near = difflib.get_close_matches(wanted, names, n=1, cutoff=0.5)
-            hint = f"; did you mean {near[0]!r}?" if near else "; set data.text and data.label in the plan"
+            keys = "data.text and data.label" if wanted in (ask.text, ask.label) else "data.slices"
+            hint = f"; did you mean {near[0]!r}?" if near else f"; set {keys} in the plan"
             found = ", ".join(repr(name) for name in names[:20]) + (", …" if len(names) > 20 else "")
             raise ask.refuse(f"has no column {wanted!r}, only {found}{hint}", column=wanted)
-    return names.index(ask.text), names.index(ask.label)
+    return tuple(names.index(wanted) for wanted in ask.wanted)
 
 
 def _decode(ask: Ask) -> str:
@@ -153,8 +167,8 @@ def _read_csv(ask: Ask) -> Table:
         _, header = next(records, (1, []))
         if not header:
             raise ask.refuse("has only blank lines; expected a header and rows")
-        text, label = columns(ask, header)
-        return ask.table((line, record[text], record[label]) for line, record in _complete(ask, header, records))
+        places = columns(ask, header)
+        return ask.table((line, [record[i] for i in places]) for line, record in _complete(ask, header, records))
     finally:
         csv.field_size_limit(limit)
 
@@ -187,7 +201,7 @@ def _read_jsonl(ask: Ask) -> Table:
     if not records:
         raise ask.refuse("has only blank lines; expected one JSON object per line")
     columns(ask, list(dict.fromkeys(key for _, record in records for key in record)))
-    return ask.table((line, record.get(ask.text), record.get(ask.label)) for line, record in records)
+    return ask.table((line, [record.get(name) for name in ask.wanted]) for line, record in records)
 
 
 def _json_object(ask: Ask, number: int, line: str, last: int) -> dict[str, object]:
@@ -229,14 +243,14 @@ def _read_parquet(ask: Ask) -> Table:
     try:
         schema = pyarrow.parquet.read_schema(ask.path)
         columns(ask, schema.names)
-        table = pyarrow.parquet.read_table(ask.path, columns=[ask.text, ask.label], partitioning=None)
-        texts, labels = table.column(ask.text).to_pylist(), table.column(ask.label).to_pylist()
+        table = pyarrow.parquet.read_table(ask.path, columns=list(ask.wanted), partitioning=None)
+        records = list(zip(*(table.column(name).to_pylist() for name in ask.wanted), strict=True))
         classes = class_names(Features.from_arrow_schema(schema), ask.label)
     except (pyarrow.ArrowException, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         # the last two are what `datasets` says of damaged metadata
         raise ask.refuse(f"cannot be read as Parquet ({first_line(error)}); write it again") from None
     named = replace(ask, classes=classes or ask.classes, counted="row")
-    return named.table(zip(range(1, len(texts) + 1), texts, labels, strict=True))
+    return named.table(enumerate(records, 1))
 
 
 _READERS: dict[str, Callable[[Ask], Table]] = {

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Literal, TypeVar
 
 from parsimony.data.parsers import Ask, class_names, columns, first_line, read_file
+from parsimony.data.slicing import joined
 from parsimony.errors import InfrastructureError
 from parsimony.records import Table
 
@@ -22,8 +23,8 @@ _Split = TypeVar("_Split")
 _HUB = re.compile(r"hf:(?P<name>[\w.-]+/[\w.-]+)(?:/(?P<config>[\w.-]+))?@(?P<revision>\S+)")
 
 
-def read_table(spec: str, *, text: str, label: str, part: Part) -> Table:
-    """Read the columns `text` and `label` of a file, a folder or a hub dataset, in their order.
+def read_table(spec: str, *, text: str, label: str, part: Part, slices: tuple[str, ...] = ()) -> Table:
+    """Read the columns `text`, `label` and `slices` of a file, a folder or a hub dataset, in their order.
 
     `spec` is a path of a CSV (`.csv`), JSON lines (`.jsonl`, `.ndjson`, `.json`) or Parquet (`.parquet`)
     file, a folder that `datasets` wrote or can list, or `hf:owner/name@revision` with an optional
@@ -36,7 +37,7 @@ def read_table(spec: str, *, text: str, label: str, part: Part) -> Table:
 
     Raises DataError with one line, and InfrastructureError when the hub cannot be reached.
     """
-    ask = Ask(path=Path(spec), name=spec, text=text, label=label)
+    ask = Ask(path=Path(spec), name=spec, text=text, label=label, slices=slices)
     if text == label:
         raise ask.refuse(f"text and label are both column {text!r}; expected two different columns")
     if spec.startswith("hf:"):
@@ -75,7 +76,7 @@ def _read_saved(ask: Ask, part: Part) -> Table:
     columns(ask, saved.column_names)
     classes = class_names(saved.features, ask.label)
     named = replace(ask, name=_split_name(ask, part), classes=classes, counted="row")
-    return named.table(zip(range(1, len(saved) + 1), saved[ask.text], saved[ask.label], strict=True))
+    return named.table(enumerate(zip(*(saved[name] for name in ask.wanted), strict=True), 1))
 
 
 def _read_hub(ask: Ask, part: Part) -> Table:
@@ -114,9 +115,7 @@ def _part_of(splits: dict[str, _Split], ask: Ask, part: Part) -> _Split:
 def _joined(ask: Ask, part: Part, files: list[tuple[Path, str]]) -> Table:
     """Read the files of a split as one table, counted from 1 across all of them."""
     tables = [read_file(replace(ask, path=path, name=name)) for path, name in files]
-    texts = tuple(text for table in tables for text in table.texts)
-    labels = tuple(label for table in tables for label in table.labels)
-    return Table(source=_split_name(ask, part), texts=texts, labels=labels, rows=tuple(range(1, len(texts) + 1)))
+    return joined(tables, _split_name(ask, part))
 
 
 def _split_name(ask: Ask, part: Part) -> str:

@@ -138,11 +138,13 @@ def load_split(dataset: Dataset, name: SplitName) -> Table:
     meta = json.loads((folder / META).read_text(encoding="utf-8"))
     lines = (folder / f"{name}.jsonl").read_text(encoding="utf-8").split("\n")[:-1]
     records = [json.loads(line) for line in lines]
+    columns = records[0]["slices"] if records else ()
     table = Table(
         source=meta["sources"][name],
         texts=tuple(record["text"] for record in records),
         labels=tuple(record["label"] for record in records),
         rows=tuple(record["row"] for record in records),
+        slices=tuple((name, tuple(record["slices"][name] for record in records)) for name in columns),
     )
     found = _digest(dataset.labels, {**meta["contents"], name: digest_of(table.texts, table.labels)})
     if found != dataset.digest:
@@ -157,5 +159,7 @@ def _digest(labels: tuple[str, ...], contents: Mapping[str, str]) -> str:
 
 def _write_lines(path: Path, table: Table) -> None:
     with path.open("w", encoding="utf-8", newline="\n") as stream:
-        for text, label, row in zip(table.texts, table.labels, table.rows, strict=True):
-            stream.write(json.dumps({"text": text, "label": label, "row": row}, ensure_ascii=False) + "\n")
+        for i, (text, label, row) in enumerate(zip(table.texts, table.labels, table.rows, strict=True)):
+            slices = {name: values[i] for name, values in table.slices}
+            record = {"text": text, "label": label, "row": row, "slices": slices}
+            stream.write(json.dumps(record, ensure_ascii=False) + "\n")
