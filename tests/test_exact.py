@@ -56,6 +56,14 @@ def test_rows_without_a_loss_certify_from_the_number_on_that_the_promise_takes()
         assert (bound > -margin) is certified, (n, margin)
 
 
+def test_the_level_is_kept_where_every_row_is_apart() -> None:
+    """The end of the grid: the candidate alone is right on 1,000 of 8,000 rows, the reference alone on all others."""
+    n, margin = 8_000, 0.75
+    wins = np.arange(n + 1)
+    certified = -exact.scores(n - wins, wins, n, margin) > exact.critical_value(n, margin, 0.95)
+    assert 0.045 < binom.pmf(wins[certified], n, (1 - margin) / 2).sum() <= 0.05
+
+
 @pytest.mark.parametrize(
     ("n", "share", "first", "last"),
     [(10_000, 0.3, 2578, 3421), (10_000, 0.001, 0, 47), (10_000, 0.999, 9952, 10_000), (3, 0.5, 0, 3)],
