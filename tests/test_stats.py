@@ -265,15 +265,6 @@ def answers(seed: int, n: int, right: float, classes: int = 5) -> tuple[np.ndarr
     return truth, reference, candidate
 
 
-def rare() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return truth, reference and candidate over 200 rows; of the 8 rows of one class the reference misses 2, the other 4."""
-    truth = np.arange(200) % 2
-    truth[:8] = 2
-    reference, candidate = truth.copy(), truth.copy()
-    reference[:2], candidate[1:5] = 0, 1
-    return truth, reference, candidate
-
-
 def test_flips_are_the_discordant_rows_of_each_class() -> None:
     truth = np.array([0, 0, 0, 1, 1, 3])
     reference, candidate = np.array([0, 0, 1, 1, 0, 3]), np.array([1, 0, 0, 2, 1, 3])
@@ -285,6 +276,15 @@ def test_flips_are_the_discordant_rows_of_each_class() -> None:
 def test_discordant_rows_are_counted_both_ways() -> None:
     truth, reference, candidate = np.array([0, 1, 2, 3, 0]), np.array([0, 1, 0, 0, 1]), np.array([0, 0, 2, 3, 2])
     assert stats.discordant(truth, reference, candidate) == (1, 2)
+
+
+def rare() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return truth, reference and candidate over 200 rows; of the 8 rows of one class the reference misses 2, the other 4."""
+    truth = np.arange(200) % 2
+    truth[:8] = 2
+    reference, candidate = truth.copy(), truth.copy()
+    reference[:2], candidate[1:5] = 0, 1
+    return truth, reference, candidate
 
 
 def test_macro_f1_bounds_come_out_the_same_with_the_same_seed_and_lie_around_the_difference() -> None:
