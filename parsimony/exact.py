@@ -24,9 +24,8 @@ _SLACK = 1e-9
 def critical_value(n: int, margin: float, confidence: float) -> float:
     """Return the critical value at which n rows certify a true loss of `margin` with at most 1 - confidence.
 
-    Infinite, so that nothing is certified, when the margin is no number. It is never below the normal quantile. Exact up
-    to the grid of nuisance parameters: the expected number of rows that only the candidate gets right, 0 and 80 values
-    from 0.01 to 1,000.
+    Infinite, so that nothing is certified, when the margin is no number. It is never below the normal quantile. Exact up to the grid of nuisance parameters: the expected number of rows that
+    only the candidate gets right, 0 and 80 values from 0.01 to 1,000.
     """
     return _critical_value(n, margin, confidence)
 
