@@ -39,7 +39,6 @@ class Module:
     mutants: int
     out_of_time: int
     survivors: tuple[Survivor, ...]
-    duration_s: float
 
     @property
     def killed(self) -> int:
@@ -75,7 +74,6 @@ def _read(path: str) -> Module:
             for mutant, word in words.items()
             if word not in _KILLED
         ),
-        duration_s=sum(data.durations_by_key.values()),
     )
 
 
@@ -106,7 +104,6 @@ def summary(modules: Sequence[Module], known: Mapping[Survivor, str]) -> dict[st
         "modules": {m.name: {"mutants": m.mutants, "killed": m.killed, "survived": len(m.survivors)} for m in modules},
         "without_reason": unexplained,
         "reasons_without_survivor": [one.where for one in known if one not in alive],
-        "duration_s": round(sum(module.duration_s for module in modules), 1),
         "holds": complete and killed >= LEAST_SHARE * mutants and not unexplained,
     }
 
@@ -134,7 +131,7 @@ def main(arguments: Sequence[str]) -> int:
     found = summary(modules, known)
     where_from = (
         f"{machine.cpu()}, {machine.cores()} cores, one at a time; mutmut {version('mutmut')}; "
-        f"{datetime.date.today().isoformat()}, {sum(m.duration_s for m in modules) / 60:.0f} minutes"
+        f"{datetime.date.today().isoformat()}"
     )
     Path(arguments[0]).write_text(page(modules, known, where_from), encoding="utf-8")
     sys.stdout.write(json.dumps(found) + "\n")

@@ -22,7 +22,7 @@ ALIVE = Survivor(where="stats.bound", was="if gap > 0:", now="if gap >= 0:")
 
 
 def module(mutants: int = 100, *survivors: Survivor) -> Module:
-    return Module(name="stats", mutants=mutants, out_of_time=2, survivors=survivors, duration_s=60.0)
+    return Module(name="stats", mutants=mutants, out_of_time=2, survivors=survivors)
 
 
 @pytest.mark.parametrize("line", [7, 213])
@@ -44,7 +44,6 @@ def test_killed_mutants_and_survivors_with_reasons_hold() -> None:
         "modules": {"stats": {"mutants": 100, "killed": 99, "survived": 1}},
         "without_reason": [],
         "reasons_without_survivor": [],
-        "duration_s": 60.0,
         "holds": True,
     }
 
