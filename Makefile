@@ -8,11 +8,12 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 # Pages are looked at in a real browser; where there is none, those tests are left out, and this is said.
 BROWSER := $(shell command -v chromium || command -v chromium-browser || command -v google-chrome)
 
-.PHONY: help setup demo test check lint types simulate bench clean
+.PHONY: help setup demo test check lint types simulate mutate bench clean
 help:
 	@echo "make demo   run the pipeline on the built-in data"
 	@echo "make test   all tests          make check  lint, types and quick tests"
 	@echo "make simulate   how often the decision is wrong, and how often it finds what is there"
+	@echo "make mutate   how many changes to the arithmetic of the decision its tests notice"
 	@echo "make bench   what others make of the same reference, beside what is promoted (PLAN=plan.toml)"
 	@echo "make clean  forget everything that runs and tests have kept"
 
@@ -50,6 +51,20 @@ types: $(READY)
 simulate: $(READY)
 	@$(BIN)/python -m parsimony.simulation 2000 docs/simulation.md
 
+# mutmut gets an environment of its own, as Olive does. One mutant at a time, so that none runs out of time for
+# another: about ten minutes on an idle core.
+MUTATE := .mutate
+mutate: $(MUTATE)/.ready
+	@rm -rf mutants
+	@$(MUTATE)/bin/mutmut run --max-children 1
+	@$(MUTATE)/bin/python -m tests.mutation docs/mutation.md
+
+$(MUTATE)/.ready: requirements.lock Makefile
+	@$(PYTHON) -m venv $(MUTATE)
+	@$(MUTATE)/bin/pip install -q --disable-pip-version-check -c requirements.lock \
+		mutmut==3.8.1 numpy pytest scipy scikit-learn
+	@touch $@
+
 # Olive gets an environment of its own: its dependencies are not ours.
 PLAN ?= flows/plans/demo.toml
 OLIVE := .bench/olive
@@ -64,4 +79,4 @@ $(OLIVE)/.ready:
 	@touch $@
 
 clean:
-	@rm -rf .parsimony .mypy_cache .pytest_cache .ruff_cache build *.egg-info
+	@rm -rf .parsimony mutants .mypy_cache .pytest_cache .ruff_cache build *.egg-info

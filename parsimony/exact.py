@@ -7,6 +7,7 @@ what was promised, whatever share of rows is apart (an exact unconditional test,
 
 from __future__ import annotations
 
+import math
 from functools import lru_cache
 from statistics import NormalDist
 from typing import Literal
@@ -32,9 +33,12 @@ def critical_value(n: int, margin: float, confidence: float, claim: Claim = "les
 
     That happens with a chance of at most 1 - confidence. Infinite, so that nothing is claimed, when the margin is no
     number. It is never below the normal quantile. Exact up to the grid of nuisance parameters: the expected number of
-    rows that only the candidate gets right, 0 and 80 values from 0.01 to 1,000; for harm also the most there can be,
-    where the loss of every row of a small slice is likeliest.
+    rows that only the candidate gets right, 0, 80 values from 0.01 to 1,000 and the most there can be.
     """
+    return _critical_value(n, margin, confidence, claim)
+
+
+def _critical_value(n: int, margin: float, confidence: float, claim: Claim) -> float:
     if np.isnan(margin):
         return np.inf
     if n <= 0 or not 0.0 < margin < 1.0:
@@ -42,7 +46,7 @@ def critical_value(n: int, margin: float, confidence: float, claim: Claim = "les
     nominal = stats.z_of(confidence)
     wins = np.concatenate(([0.0], np.geomspace(_FEWEST, _MOST, _STEPS)))
     most = n * (1 - margin) / 2
-    wins = np.append(wins[wins <= most], most if claim == "more" else [])
+    wins = np.append(wins[wins <= most], most)
     largest = max(_critical_at(n, margin, float(w) / n, 1 - confidence, claim) for w in wins)
     return max(nominal, largest * (1 + _SLACK))  # the table that gives just this statistic is not certified
 
@@ -52,15 +56,14 @@ def _critical_at(n: int, margin: float, gain: float, level: float, claim: Claim)
 
     Rejecting above it has at most the chance `level`; the candidate truly loses `margin`.
     """
-    b, c = np.meshgrid(_likely(n, gain + margin), _likely(n, gain), indexing="ij")
+    b, c = np.meshgrid(_likely(n, gain + margin), _likely(n, gain))
     possible = b + c <= n
     b, c = b[possible], c[possible]
     chance = np.exp(_log_chance(b, c, n, gain + margin, gain))
     statistic = _SIGNS[claim] * scores(b, c, n, margin)
-    order = np.argsort(-statistic, kind="stable")
-    statistic, rejected = statistic[order], np.cumsum(chance[order])
-    beyond = np.flatnonzero(rejected > level + _SLACK)
-    return float(statistic[beyond[0]]) if len(beyond) else -np.inf
+    order = np.argsort(-statistic)
+    rejected = np.cumsum(chance[order])
+    return float(statistic[order][np.argmax(rejected > level + _SLACK)])
 
 
 def scores(b: np.ndarray, c: np.ndarray, n: int, loss: float) -> np.ndarray:
@@ -100,10 +103,9 @@ def _likely(n: int, share: float) -> np.ndarray:
 
 def _log_chance(b: np.ndarray, c: np.ndarray, n: int, loss: float, gain: float) -> np.ndarray:
     """Return the logarithm of the trinomial chance of each table."""
-    factorial = np.concatenate(([0.0], np.cumsum(np.log(np.arange(1, n + 1)))))
+    factorial = np.concatenate(([0.0], np.cumsum(np.log1p(np.arange(n)))))
     rest = n - b - c
-    result = factorial[n] - factorial[b] - factorial[c] - factorial[rest]
+    result: np.ndarray = factorial[n] - factorial[b] - factorial[c] - factorial[rest]
     for count, share in ((b, loss), (c, gain), (rest, 1 - loss - gain)):
-        with np.errstate(divide="ignore", invalid="ignore"):
-            result = result + np.where(count > 0, count * np.log(max(share, 0.0)), 0.0)
-    return np.where(np.isnan(result), -np.inf, result)
+        result = result + (count * math.log(share) if share > 0 else np.where(count > 0, -np.inf, 0.0))
+    return result

@@ -38,6 +38,11 @@ def _cpuinfo() -> dict[str, str]:
     return {key.strip(): value.strip() for key, _, value in pairs}
 
 
+def cpu() -> str:
+    """Return the processor's name, or its architecture where it tells none."""
+    return _cpuinfo().get("model name") or platform.processor() or platform.machine()
+
+
 def isa() -> tuple[str, ...]:
     """Return the instruction sets of this processor that matter here."""
     fields = _cpuinfo()
@@ -93,7 +98,7 @@ def environment(threads: int) -> Environment:
     """Return the environment of a measurement that runs with `threads` threads."""
     governor = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
     return Environment(
-        cpu=_cpuinfo().get("model name") or platform.processor() or platform.machine(),
+        cpu=cpu(),
         isa=isa(),
         cores=cores(),
         quota_cores=quota_cores(),

@@ -69,7 +69,7 @@ def shortlist(entries: Sequence[Searched], sealed: int, gates: GateSettings) -> 
             front.append(entry)
         else:
             left_out[entry.candidate] = f"{better.candidate} is no larger and no less safe on the search split"
-    front.sort(key=lambda e: (-chances[e.candidate], -e.size_bytes, e.candidate))
+    front.sort(key=lambda e: -chances[e.candidate])
     first = [entry for entry in entries if entry.is_reference]
     tested = _most_promising(front, chances, max((e.size_bytes for e in entries), default=0))
     left_out |= {e.candidate: _IN_THE_WAY for e in front if e not in tested}
@@ -99,7 +99,7 @@ def _most_promising(front: Sequence[Searched], chances: Mapping[str, float], sta
 
 def _given(passed: float, chance: float) -> float:
     """Return the chance of a candidate after a safer one has passed: half-way between independent and nested."""
-    return (chance + min(1.0, chance / passed)) / 2
+    return (chance + chance / passed) / 2
 
 
 def _hopeless(entries: Sequence[Searched], chances: Mapping[str, float], sealed: int) -> dict[str, str]:

@@ -59,9 +59,10 @@ def score(b: float, c: float, n: int, loss: float) -> float:
     third = -c * loss * (1 - loss)
     cell = (math.sqrt(max(second * second - 4 * first * third, 0.0)) - second) / (2 * first)
     variance = n * (2 * cell + loss * (1 - loss))
+    gap = b - c - n * loss
     if variance <= 0:
-        return 0.0 if b - c == n * loss else math.copysign(math.inf, b - c - n * loss)
-    return (b - c - n * loss) / math.sqrt(variance)
+        return math.copysign(math.inf, gap) if gap else 0.0
+    return gap / math.sqrt(variance)
 
 
 def rows_needed(b: int, c: int, n: int, margin: float, confidence: float) -> int | None:
@@ -75,7 +76,7 @@ def rows_needed(b: int, c: int, n: int, margin: float, confidence: float) -> int
     def certified(size: int) -> bool:
         return _largest_loss(b * size / n, c * size / n, size, z) < margin
 
-    if (b - c) / n >= margin or not certified(_LARGEST_SET):
+    if not certified(_LARGEST_SET):
         return None
     if certified(n):
         return n
@@ -211,7 +212,7 @@ def quantile(samples_ms: np.ndarray, share: float) -> Quantile:
     half_width = 1.96 * math.sqrt(n * share * (1 - share))
     low, high = math.floor(n * share - half_width) - 1, math.ceil(n * share + half_width)
     pick = [float(ordered[min(max(i, 0), n - 1)]) for i in (math.ceil(n * share) - 1, low, high)]
-    return Quantile(value_ms=pick[0], low_ms=min(pick[1], pick[0]), high_ms=max(pick[2], pick[0]))
+    return Quantile(value_ms=pick[0], low_ms=pick[1], high_ms=pick[2])
 
 
 def fewest_samples(share: float) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy.stats import binomtest, multinomial, norm
+from scipy.stats import binom, binomtest, multinomial, norm
 
 from parsimony import exact, stats
 
@@ -30,6 +30,50 @@ def test_no_share_of_rows_apart_gives_more_false_certificates_than_promised(n: i
     shares = [false_certificates(n, margin, gain, critical) for gain in (0.0, 0.001, 0.003, 0.01, 0.03, 0.1, 0.25, 0.4)]
     assert max(shares) <= 0.0502  # between the grid's points the chance may rise by so much
     assert max(shares) > 0.035
+
+
+@pytest.mark.parametrize(
+    ("n", "margin"), [(60, 0.05), (20, 0.2), (30, 0.1), (50, 0.2), (7, 0.3), (5, 0.5), (268, 0.01)]
+)
+def test_it_is_the_smallest_that_keeps_the_level_at_every_point_of_the_grid(n: int, margin: float) -> None:
+    """Every table of n rows with scipy's chances, none left out as unlikely, at the points that the docstring names."""
+    tables = np.array([(b, c) for b in range(n + 1) for c in range(n + 1 - b)])
+    statistic = -exact.scores(tables[:, 0], tables[:, 1], n, margin)
+    order = np.argsort(statistic)[::-1]
+    cells = np.column_stack((tables, n - tables.sum(1)))[order]
+    most = n * (1 - margin) / 2
+    points = [*(w for w in (0.0, *np.geomspace(0.01, 1000.0, 80)) if w <= most), most]
+    shares = [(w / n + margin, w / n, max(0.0, 1 - 2 * w / n - margin)) for w in points]
+    rejected = [np.cumsum(multinomial.pmf(cells, n, share)) for share in shares]
+    largest = max(statistic[order][np.flatnonzero(sums > 0.05 + 1e-9)[0]] for sums in rejected)
+    assert exact.critical_value(n, margin, 0.95) == pytest.approx(max(largest, float(norm.ppf(0.95))), rel=1e-8)
+
+
+def test_rows_without_a_loss_certify_from_the_number_on_that_the_promise_takes() -> None:
+    """The chance of no loss in n rows is (1 - margin)^n: 0.05003 in 298, 0.0495 in 299; just 0.05 in 1 at a margin of 0.95."""
+    assert 0.99**299 < 0.05 < 0.99**298
+    for n, margin, certified in ((298, 0.01, False), (299, 0.01, True), (1, 0.95, True), (1, 0.94, False)):
+        bound = stats.paired_bounds(0, 0, n, 0.95, exact.critical_value(n, margin, 0.95))[0]
+        assert (bound > -margin) is certified, (n, margin)
+
+
+def test_the_level_is_kept_where_every_row_is_apart() -> None:
+    """The end of the grid: the candidate alone is right on 1,000 of 8,000 rows, the reference alone on all others."""
+    n, margin = 8_000, 0.75
+    wins = np.arange(n + 1)
+    certified = -exact.scores(n - wins, wins, n, margin) > exact.critical_value(n, margin, 0.95)
+    assert 0.045 < binom.pmf(wins[certified], n, (1 - margin) / 2).sum() <= 0.05
+
+
+@pytest.mark.parametrize(
+    ("n", "share", "first", "last"),
+    [(10_000, 0.3, 2578, 3421), (10_000, 0.001, 0, 47), (10_000, 0.999, 9952, 10_000), (3, 0.5, 0, 3)],
+)
+def test_counts_are_left_out_only_beyond_nine_deviations_and_nine_rows_of_the_expected(
+    n: int, share: float, first: int, last: int
+) -> None:
+    np.testing.assert_array_equal(exact._likely(n, share), np.arange(first, last + 1))
+    assert binom.cdf(first - 1, n, share) + binom.sf(last, n, share) < 1e-12
 
 
 def test_the_nominal_value_does_not_keep_its_level_where_the_exact_one_does() -> None:

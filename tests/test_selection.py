@@ -109,8 +109,11 @@ def test_the_chance_is_how_often_such_a_candidate_is_certified(difference: float
     assert found == pytest.approx(certified.mean(), abs=0.03)
 
 
-def test_no_row_apart_is_not_certainty() -> None:
-    assert 0.0 < selection.chance(searched("twin", 1, rows=50), 60, GATES) < 0.5
+def test_no_row_apart_is_not_certainty_but_counts_as_one() -> None:
+    twin = selection.chance(searched("twin", 1, rows=50), 60, GATES)
+    assert 0.0 < twin < 0.5
+    one, two = (selection.chance(searched("nearly", 1, discordance=k / 50, rows=50), 60, GATES) for k in (1, 2))
+    assert twin == one != two
 
 
 def test_a_candidate_that_would_hardly_be_certified_is_left_out_with_the_chance() -> None:
@@ -121,6 +124,25 @@ def test_a_candidate_that_would_hardly_be_certified_is_left_out_with_the_chance(
     assert found.order == ("reference",)
     reason = f"-0.0200 against the reference on the search split: {chance:.1%} chance that 3,000 sealed rows certify it"
     assert found.left_out == (("linear", reason),)
+
+
+def test_a_chance_of_just_one_in_20_is_not_hopeless() -> None:
+    entries = [searched("at", 1), searched("below", 1, -0.01)]
+    assert selection._hopeless(entries, {"at": 0.05, "below": 0.0499}, ROWS) == {
+        "below": "-0.0100 against the reference on the search split: 5.0% chance that 3,000 sealed rows certify it"
+    }
+
+
+def test_of_one_size_only_the_safer_is_tested() -> None:
+    safe, risky = searched("safe", 5_000_000, 0.0, 0.02), searched("risky", 5_000_000, -0.002, 0.02)
+    for entries in ((safe, risky), (risky, safe)):
+        found = shortlist([REFERENCE, *entries], ROWS, GATES)
+        assert found.order == ("reference", "safe")
+        assert found.left_out == (("risky", "safe is no larger and no less safe on the search split"),)
+
+
+def test_one_that_saves_nothing_is_not_tested() -> None:
+    assert shortlist([REFERENCE, searched("as large", 90_000_000, 0.001, 0.02)], ROWS, GATES).order == ("reference",)
 
 
 def test_an_improbable_candidate_is_tested_after_the_others() -> None:
@@ -325,6 +347,16 @@ def test_when_nothing_was_tested_the_best_one_that_a_target_stopped_is_named() -
     ]
     expected = "no candidate reached the sealed split; nearest is slow: here p99_ms: 12 ms of at most 10 ms"
     assert decide(found) == ("none", None, expected)
+
+
+def test_of_two_equally_near_misses_the_first_is_named() -> None:
+    slow = (gate("fail", "here p99_ms", "12 ms of at most 10 ms"),)
+    tested = [judged(name, 1, "fail", bound=-0.02) for name in ("one", "two")]
+    stopped = [judged(name, 1, "not certified", bound=None, gates=slow) for name in ("one", "two")]
+    assert decide(tested)[2] == "no candidate passes every gate; nearest is one: reason of one"
+    assert decide(stopped)[2] == (
+        "no candidate reached the sealed split; nearest is one: here p99_ms: 12 ms of at most 10 ms"
+    )
 
 
 @pytest.mark.parametrize("found", [[], [judged("unbuilt", 1, "not built", bound=None, gates=())]])
