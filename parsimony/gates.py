@@ -10,6 +10,7 @@ import numpy as np
 from parsimony import exact, stats
 from parsimony.records import (
     Certificate,
+    Disturbance,
     GateResult,
     GateSettings,
     GateVerdict,
@@ -157,12 +158,20 @@ def _measured(target: TargetSettings, measurement: Measurement | None) -> GateRe
     elif not measurement.stable:
         seen = measurement.noise
         reason = (
-            f"unsteady: repeated blocks differ by {seen:.1%}, or the machine was held back; repeat on a quieter one"
+            f"unsteady: repeated blocks differ by {seen:.1%}{_taken(measurement.disturbance)}; repeat on a quieter one"
         )
     else:
         verdict, seen = "pass", measurement.noise
         reason = f"{measurement.samples:,} samples, blocks differ by {seen:.1%}"
     return GateResult(gate=f"{target.name} measured", verdict=verdict, seen=seen, limit=0.0, reason=reason)
+
+
+def _taken(found: Disturbance | None) -> str:
+    """Return what the machine took away; without a record of it, that it may have."""
+    if found is None:
+        return ", or the machine was held back"
+    stolen = f", {found.steal_share:.1%} of the time went to other machines" if found.steal_share else ""
+    return stolen + (f", the quota held it back {found.throttled:,} times" if found.throttled else "")
 
 
 def _p99(gate: str, measurement: Measurement | None, limit: float) -> GateResult:

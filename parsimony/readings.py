@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from parsimony.records import Decision, GateResult, Judged, Measurement
+from parsimony import stats
+from parsimony.records import Decision, GateResult, Judged, Measurement, Quantile
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,6 +127,11 @@ def reference_quality(decision: Decision) -> float | None:
 def slowest(judged: Judged) -> Measurement | None:
     """Return the measurement with the largest median, over all targets; None when nothing was measured."""
     return max(judged.measurements, key=lambda m: m.p50.value_ms, default=None)
+
+
+def p99_of(seen: Measurement) -> Quantile | None:
+    """Return the 99th percentile of a measurement, None with too few samples for its interval to have an upper end."""
+    return seen.p99 if seen.samples >= stats.fewest_samples(0.99) else None
 
 
 def open_gates(judged: Judged) -> tuple[GateResult, ...]:
