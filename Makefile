@@ -8,11 +8,12 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 # Pages are looked at in a real browser; where there is none, those tests are left out, and this is said.
 BROWSER := $(shell command -v chromium || command -v chromium-browser || command -v google-chrome)
 
-.PHONY: help setup demo test check lint types simulate bench clean
+.PHONY: help setup demo test check lint types simulate instrument bench clean
 help:
 	@echo "make demo   run the pipeline on the built-in data"
 	@echo "make test   all tests          make check  lint, types and quick tests"
 	@echo "make simulate   how often the decision is wrong, and how often it finds what is there"
+	@echo "make instrument   how often a verdict about speed is wrong, on work that is known beforehand"
 	@echo "make bench   what others make of the same reference, beside what is promoted (PLAN=plan.toml)"
 	@echo "make clean  forget everything that runs and tests have kept"
 
@@ -49,6 +50,11 @@ types: $(READY)
 # Two thousand worlds of each kind in 64 cells: a few minutes on one core.
 simulate: $(READY)
 	@$(BIN)/python -m parsimony.simulation 2000 docs/simulation.md
+
+# Two hundred repetitions, quiet and with a loaded core: a quarter of an hour; longer with BUNDLE=folder, which is compared with itself.
+BUNDLE ?=
+instrument: $(READY)
+	@$(BIN)/python -m parsimony.instrument 200 docs/instrument.md $(BUNDLE)
 
 # Olive gets an environment of its own: its dependencies are not ours.
 PLAN ?= flows/plans/demo.toml

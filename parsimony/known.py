@@ -17,16 +17,18 @@ from parsimony.worker import Work, serve
 MODULE = "parsimony.known"
 
 
+STALL = "stall"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Known:
     """Work that hashes `hashed_bytes` for every text, about 2 GB a second.
 
-    `stalls` maps the number of a prediction, counted from 0 over the life of the process, to seconds that it sleeps;
-    `load_s` is slept and `ballast_bytes` are written while loading.
+    The text "stall" sleeps for `stall_s`; `load_s` is slept and `ballast_bytes` are written while loading.
     """
 
     hashed_bytes: int
-    stalls: tuple[tuple[int, float], ...] = ()
+    stall_s: float = 0.0
     load_s: float = 0.0
     ballast_bytes: int = 0
 
@@ -38,20 +40,17 @@ def write(path: Path, known: Known) -> Path:
 
 
 def opened(path: Path, threads: int) -> Work:
-    """Return the work that a file describes; every text gets class 0, whatever the number of threads."""
+    """Return the work that a file describes: every text gets the class 0, whatever the number of threads."""
     del threads
     known = Known(**json.loads(path.read_text(encoding="utf-8")))
-    stalls = {int(number): float(seconds) for number, seconds in known.stalls}
     time.sleep(known.load_s)
-    buffer, ballast, count = bytes(known.hashed_bytes), b"x" * known.ballast_bytes, 0
+    buffer, ballast = bytes(known.hashed_bytes), b"x" * known.ballast_bytes
 
     def one(text: str) -> int:
-        nonlocal count
         hashlib.sha256(buffer).digest()
-        if count in stalls:
-            time.sleep(stalls[count])
-        count += 1
-        return min(len(text), len(ballast), 0)
+        if text == STALL:
+            time.sleep(known.stall_s)
+        return min(len(ballast), 0)
 
     return Work(one=one)
 

@@ -280,7 +280,7 @@ class Efficiency:
     reason: str
 
     def __post_init__(self) -> None:
-        _require((self.value is None) == bool(self.reason), "an efficiency is a number or has a reason")
+        _require(self.value is not None or bool(self.reason), "an efficiency without a value needs a reason")
         if self.value is not None:
             _finite("value", self.value)
 

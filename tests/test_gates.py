@@ -12,6 +12,7 @@ from decisions import ENVIRONMENT
 from parsimony import exact, gates, stats
 from parsimony.records import (
     Certificate,
+    Disturbance,
     GateResult,
     GateSettings,
     GateVerdict,
@@ -320,6 +321,28 @@ def test_an_unsteady_measurement_neither_passes_nor_fails() -> None:
         assert verdicts(results)["here measured"] == verdicts(results)["here p99_ms"] == "inconclusive"
         assert gates.overall(results) == "inconclusive"
     assert "unsteady: repeated blocks differ by 40.0%" in gates.first_obstacle(results)
+
+
+@pytest.mark.parametrize(
+    ("taken", "said"),
+    [
+        (None, "differ by 3.0%, or the machine was held back; repeat"),
+        (
+            Disturbance(steal_share=0.021, throttled=0),
+            "differ by 3.0%, 2.1% of the time went to other machines; repeat",
+        ),
+        (Disturbance(steal_share=0.0, throttled=7), "differ by 3.0%, the quota held it back 7 times; repeat"),
+        (Disturbance(steal_share=None, throttled=None), "differ by 3.0%; repeat"),
+    ],
+)
+def test_what_the_machine_took_away_is_the_reason(taken: Disturbance | None, said: str) -> None:
+    [result] = gates.on_target(
+        TargetSettings(name="here", threads=1, p99_ms=None, peak_rss_bytes=None, size_bytes=None),
+        measurement(stable=False, disturbance=taken),
+        1,
+    )
+    assert result.verdict == "inconclusive"
+    assert said in result.reason
 
 
 @pytest.mark.parametrize("changes", [{"target": "elsewhere"}, {"environment": replace(ENVIRONMENT, threads=2)}])
