@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from parsimony import operations, processes
+from parsimony.gates import BUSY
 from parsimony.records import Efficiency, Measurement, Roofs, TargetSettings
 
 
@@ -18,9 +19,17 @@ def with_roofs(
     roofs = Roofs(**processes.once("roofs", target.threads))
     text = median_text(texts)
     return {
-        name: replace(seen, roofs=roofs, efficiency=efficiency(folders[name], text, seen.p50.value_ms, roofs))
+        name: replace(seen, roofs=roofs, efficiency=_of(seen, folders[name], text, roofs))
         for name, seen in found.items()
     }
+
+
+def _of(seen: Measurement, folder: Path, text: str, roofs: Roofs) -> Efficiency:
+    """Return the efficiency of a bundle that had its cores to itself; none of one that waited for others."""
+    waited = seen.disturbance.waited_share if seen.disturbance is not None else None
+    if waited is not None and waited > BUSY:
+        return _none("it waited for cores that others used, more than 5 % of the time")
+    return efficiency(folder, text, seen.p50.value_ms, roofs)
 
 
 def median_text(texts: Sequence[str]) -> str:

@@ -27,6 +27,7 @@ _TELLING = (
 )
 _GROUPS = Path("/sys/fs/cgroup")
 _STAT = Path("/proc/stat")
+_SCHEDULED = Path("/proc/self/schedstat")
 _GOVERNOR = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
 _PACKAGES = ("onnxruntime", "tokenizers", "numpy")
 
@@ -105,6 +106,14 @@ def core_ticks(core_numbers: Collection[int], path: Path = _STAT) -> tuple[int, 
     if not found or any(len(ticks) < 8 for ticks in found):
         return None
     return sum(ticks[7] for ticks in found), sum(sum(ticks) for ticks in found)
+
+
+def waited_ns(path: Path = _SCHEDULED) -> int | None:
+    """Return how long this process was ready and waited for a core so far, None where the system does not say.
+
+    The second number of schedstat, in nanoseconds, of the first thread (the kernel's sched-stats.rst).
+    """
+    return int(path.read_text(encoding="utf-8").split()[1]) if path.is_file() else None
 
 
 def measuring_cores(threads: int) -> tuple[int, ...]:

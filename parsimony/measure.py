@@ -39,11 +39,22 @@ class Seen:
 
 @dataclass(slots=True, kw_only=True)
 class _Arm:
-    """One process in the rounds and its durations in milliseconds, by the number of the round."""
+    """One process in the rounds, its durations in milliseconds by the number of the round, and how long it waited."""
 
     process: Process
     warm_up: int
     rounds: dict[int, np.ndarray] = field(default_factory=dict)
+    lasted_ns: int = 0
+    waited_ns: int | None = 0
+
+    def take(self, number: int, answer: Mapping[str, Any]) -> None:
+        self.rounds[number] = _durations(answer)
+        self.lasted_ns += answer["lasted_ns"]
+        both = self.waited_ns is not None and answer["waited_ns"] is not None
+        self.waited_ns = self.waited_ns + answer["waited_ns"] if both else None
+
+    def waited_share(self) -> float | None:
+        return None if self.waited_ns is None else min(self.waited_ns / self.lasted_ns, 1.0)
 
     def samples(self) -> np.ndarray:
         return np.concatenate(list(self.rounds.values()))
@@ -64,7 +75,8 @@ def judge(folder: Path, texts: Sequence[str], target: TargetSettings) -> Seen:
         since = machine.watch(target.threads)
         answers = [_block(process, start, min(start + STRETCH, len(texts))) for start in range(0, len(texts), STRETCH)]
         disturbance = machine.disturbance(since)
-        arm.rounds = {number: _durations(answer) for number, answer in enumerate(answers)}
+        for number, answer in enumerate(answers):
+            arm.take(number, answer)
         measurement = _measurement(target, arm, environment, disturbance)
     classes = np.empty(len(texts), dtype=np.int64)
     classes[order] = np.concatenate([np.array(answer["classes"]) for answer in answers])
@@ -123,7 +135,7 @@ def _rounds(arms: Mapping[str, _Arm], turn: int, count: int) -> None:
         start = (number * BLOCK) % max(count - BLOCK + 1, 1)
         for name in order:
             answer = _block(arms[name].process, start, min(start + BLOCK, count), lead=LEAD)
-            arms[name].rounds[number] = _durations(answer)
+            arms[name].take(number, answer)
 
 
 def _block(process: Process, start: int, stop: int, lead: int = 0) -> dict[str, Any]:
@@ -155,7 +167,7 @@ def _measurement(target: TargetSettings, arm: _Arm, before: Environment, disturb
         noise=noise,
         stable=noise <= NOISE_LIMIT and not is_disturbed(disturbance),
         environment=_environment(before, process.said),
-        disturbance=disturbance,
+        disturbance=replace(disturbance, waited_share=arm.waited_share()),
         warm_up=arm.warm_up,
     )
 

@@ -215,15 +215,18 @@ class Disturbance:
     """What the machine took away while something was measured; None is what cannot be read here.
 
     `steal_share` is the share of the measured cores' time that the hypervisor gave to others, `throttled` how often
-    the quota of the control group held this process back.
+    the quota of the control group held this process back, `waited_share` the share of the measured time in which the
+    process was ready and waited for a core that others on this machine used.
     """
 
     steal_share: float | None
     throttled: int | None
+    waited_share: float | None = None
 
     def __post_init__(self) -> None:
-        if self.steal_share is not None:
-            _require(0.0 <= self.steal_share <= 1.0, f"steal_share is {self.steal_share}, expected 0 to 1")
+        for name in ("steal_share", "waited_share"):
+            if (share := getattr(self, name)) is not None:
+                _require(0.0 <= share <= 1.0, f"{name} is {share}, expected 0 to 1")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -62,7 +62,8 @@ def disturbance(found: Disturbance | None) -> str:
         return "not read"
     stolen = "cannot be read here" if found.steal_share is None else f"{100 * found.steal_share:.2f} %"
     held = "cannot be read here" if found.throttled is None else f"{found.throttled:,} times"
-    return f"stolen by other machines: {stolen}; held back by the quota: {held}"
+    waited = "cannot be read here" if found.waited_share is None else f"{found.waited_share:.1%} of the time"
+    return f"stolen by other machines: {stolen}; held back by the quota: {held}; waited for busy cores: {waited}"
 
 
 def threads(seen: Environment) -> str:

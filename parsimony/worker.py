@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TextIO
 
-from parsimony import batching, bundle
+from parsimony import batching, bundle, machine
 
 _ORDERS = "load, predict, batch, arrivals, roofs or memory"
 _SLEEP_NS = 2_000_000  # nearer than this to an arrival the clock is watched, because a sleep ends late
@@ -80,12 +80,15 @@ def _predict(work: Work, texts: list[str], order: dict[str, Any]) -> dict[str, A
     for text in stretch[: order.get("lead", 0)]:
         work.one(text)
     classes, durations_ns = [], []
+    before, begin = machine.waited_ns(), time.perf_counter_ns()
     for text in stretch:
         start = time.perf_counter_ns()
         number = work.one(text)
         durations_ns.append(time.perf_counter_ns() - start)
         classes.append(number)
-    return {"classes": classes, "durations_ns": durations_ns}
+    lasted_ns, after = time.perf_counter_ns() - begin, machine.waited_ns()
+    waited_ns = None if before is None or after is None else after - before
+    return {"classes": classes, "durations_ns": durations_ns, "lasted_ns": lasted_ns, "waited_ns": waited_ns}
 
 
 def _batch(work: Work, texts: list[str], order: dict[str, Any]) -> dict[str, Any]:

@@ -65,7 +65,7 @@ ENVIRONMENT = Environment(
     affinity=(1,),
 )
 ROOFS = Roofs(int8_ops_per_s=8.6e11, fp32_ops_per_s=2.2e11, memory_bytes_per_s=2.9e10)
-UNDISTURBED = Disturbance(steal_share=0.0004, throttled=0)
+UNDISTURBED = Disturbance(steal_share=0.0004, throttled=0, waited_share=0.003)
 REFERENCE_MS, NOISE_FLOOR = 4.1, 0.021
 
 

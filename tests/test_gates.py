@@ -324,6 +324,25 @@ def test_an_unsteady_measurement_neither_passes_nor_fails() -> None:
 
 
 @pytest.mark.parametrize(
+    ("p99", "waited_share", "expected"),
+    [
+        ((11.0, 12.0, 13.0), 0.051, "inconclusive"),
+        ((11.0, 12.0, 13.0), 0.05, "fail"),
+        ((11.0, 12.0, 13.0), None, "fail"),
+        ((7.0, 8.0, 9.0), 0.6, "pass"),
+    ],
+)
+def test_who_waits_for_busy_cores_may_pass_in_spite_of_it_but_does_not_fail(
+    p99: tuple[float, float, float], waited_share: float | None, expected: GateVerdict
+) -> None:
+    taken = Disturbance(steal_share=0.0, throttled=0, waited_share=waited_share)
+    results = gates.on_target(TARGET, measurement(p99, disturbance=taken), 1)
+    found = next(result for result in results if result.gate == "here p99_ms")
+    assert found.verdict == expected
+    assert ("that others used" in found.reason) == (expected == "inconclusive")
+
+
+@pytest.mark.parametrize(
     ("taken", "said"),
     [
         (None, "differ by 3.0%, or the machine was held back; repeat"),

@@ -103,6 +103,16 @@ def test_what_cannot_be_read_is_none_and_not_zero(monkeypatch: pytest.MonkeyPatc
     assert machine.governor(Path("/nowhere")) is None
 
 
+def test_the_time_waited_for_a_core_is_read_and_is_none_where_nothing_says(tmp_path: Path) -> None:
+    path = tmp_path / "schedstat"
+    path.write_text("123 4567 8\n", encoding="utf-8")
+    assert machine.waited_ns(path) == 4567
+    assert machine.waited_ns(tmp_path / "nowhere") is None
+    first, again = machine.waited_ns(), machine.waited_ns()
+    assert first is not None and again is not None
+    assert 0 <= first <= again
+
+
 def test_a_watch_of_this_machine_reads_what_it_says() -> None:
     found = machine.disturbance(machine.watch(1))
     assert found.steal_share is not None

@@ -15,7 +15,7 @@ import pytest
 from bundles import LABELS, WORDS, write_tiny_bundle
 from onnx import helper, numpy_helper
 
-from parsimony import known, machine, worker
+from parsimony import instrument, known, machine, worker
 from parsimony.bundle import load, predict, write_bundle
 from parsimony.errors import InfrastructureError
 from parsimony.measure import BLOCK, NOISE_LIMIT, ROUNDS, STRETCH, Seen, is_disturbed, judge, measure, noise_of
@@ -182,6 +182,7 @@ def test_the_record_says_what_the_process_said_of_its_threads_and_what_disturbed
     assert environment.affinity == machine.measuring_cores(1)
     assert found.disturbance is not None
     assert found.disturbance.steal_share is not None
+    assert found.disturbance.waited_share is not None
     assert found.warm_up is not None and found.warm_up >= 3 * min(BLOCK, len(TEXTS))
     assert (found.ratio, found.roofs, found.efficiency) == (None, None, None)
 
@@ -226,6 +227,15 @@ def test_work_that_is_twice_as_long_takes_twice_as_long(tmp_path: Path) -> None:
     assert ratio is not None
     assert ratio.value == pytest.approx(2, rel=0.1)
     assert ratio.low < 2.1 and ratio.high > 1.9
+
+
+@pytest.mark.slow
+def test_who_shares_its_core_waits_about_half_of_the_time_and_this_is_seen(tmp_path: Path) -> None:
+    work = known.write(tmp_path / "work.json", known.Known(hashed_bytes=1_000_000))
+    with instrument.one_core_loaded():
+        found = measure({"work": work}, TEXTS, HERE, module=known.MODULE)["work"].disturbance
+    assert found is not None and found.waited_share is not None
+    assert 0.2 < found.waited_share < 1.0
 
 
 def test_blocks_that_disagree_are_noise() -> None:

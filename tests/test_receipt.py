@@ -96,7 +96,7 @@ def test_a_measurement_is_written_with_its_intervals_and_its_environment() -> No
             "startup_s": seen.startup_s,
             "noise": 0.012,
             "stable": True,
-            "disturbance": {"steal_share": 0.0004, "throttled": 0},
+            "disturbance": {"steal_share": 0.0004, "throttled": 0, "waited_share": 0.003},
             "warm_up": 75,
             "ratio": {
                 "base_line": decisions.REFERENCE,

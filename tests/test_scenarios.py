@@ -102,6 +102,7 @@ def work(folder: Path, stall_s: float) -> Path:
     return known.write(folder / f"{stall_s}.json", known.Known(hashed_bytes=450_000, stall_s=stall_s))
 
 
+@pytest.mark.slow
 def test_a_stall_is_felt_by_all_who_arrive_meanwhile_and_by_one_in_a_closed_loop(tmp_path: Path) -> None:
     """The coordinated omission: asked one after the other, a thousand texts hold one bad sample and no bad p99."""
     texts, stalling = with_one_stall(), work(tmp_path, 0.2)
@@ -131,6 +132,7 @@ def test_a_response_is_never_shorter_than_its_service_and_waits_for_those_before
     assert np.median(apart["responses_ns"]) < together["responses_ns"][-1]
 
 
+@pytest.mark.slow
 def test_more_load_means_longer_waiting(tmp_path: Path) -> None:
     texts = [f"text {number}" for number in range(50)]
     free, busy = (
