@@ -8,12 +8,13 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 # Pages are looked at in a real browser; where there is none, those tests are left out, and this is said.
 BROWSER := $(shell command -v chromium || command -v chromium-browser || command -v google-chrome)
 
-.PHONY: help setup demo test check lint types simulate mutate bench clean
+.PHONY: help setup demo test check lint types simulate instrument mutate bench clean
 help:
 	@echo "make demo   run the pipeline on the built-in data"
 	@echo "make test   all tests          make check  lint, types and quick tests"
 	@echo "make simulate   how often the decision is wrong, and how often it finds what is there"
 	@echo "make mutate   how many changes to the arithmetic of the decision its tests notice"
+	@echo "make instrument   how often a verdict about speed is wrong, on work that is known beforehand"
 	@echo "make bench   what others make of the same reference, beside what is promoted (PLAN=plan.toml)"
 	@echo "make clean  forget everything that runs and tests have kept"
 
@@ -64,6 +65,11 @@ $(MUTATE)/.ready: requirements.lock Makefile
 	@$(MUTATE)/bin/pip install -q --disable-pip-version-check -c requirements.lock \
 		mutmut==3.8.1 numpy pytest scipy scikit-learn
 	@touch $@
+
+# Two hundred repetitions, quiet and with a loaded core: a quarter of an hour; longer with BUNDLE=folder, which is compared with itself.
+BUNDLE ?=
+instrument: $(READY)
+	@$(BIN)/python -m parsimony.instrument 200 docs/instrument.md $(BUNDLE)
 
 # Olive gets an environment of its own: its dependencies are not ours.
 PLAN ?= flows/plans/demo.toml

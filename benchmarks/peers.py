@@ -29,7 +29,8 @@ from parsimony.audit import by_digest
 from parsimony.bundle import write_bundle
 from parsimony.data.splits import load_split, read_dataset
 from parsimony.files import folder_bytes
-from parsimony.measure import judge, measure, mixed
+from parsimony.measure import judge, measure
+from parsimony.pacing import mixed
 from parsimony.readings import without_base
 from parsimony.records import Dataset, Quantile, Table, TargetSettings
 from parsimony.trunks import MODEL, TOKENIZER, class_numbers

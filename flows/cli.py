@@ -247,44 +247,24 @@ def _run_folder(name: str | None) -> Path:
 
 
 def _bench(chosen: argparse.Namespace) -> int:
-    from dataclasses import asdict
-
-    from parsimony import bundle, machine, measure
+    from flows.display import print_table
+    from parsimony import bench, machine
     from parsimony.records import TargetSettings
 
     if chosen.threads > (available := machine.usable_threads()):
         raise PlanError(f"--threads {chosen.threads}: this machine runs {available} at once")
     folder = _bundle(chosen.bundle)
-    built = bundle.describe(folder)
-    texts = Path(chosen.texts).read_text("utf-8").splitlines() if chosen.texts else list(_SAMPLE_TEXTS)
+    texts = Path(chosen.texts).read_text("utf-8").splitlines() if chosen.texts else list(bench.SAMPLE_TEXTS)
     target = TargetSettings(name="here", threads=chosen.threads, p99_ms=None, peak_rss_bytes=None, size_bytes=None)
-    seen = measure.measure({"bundle": folder}, [text for text in texts if text], target)["bundle"]
+    if not any(texts):
+        raise PlanError(f"{chosen.texts} holds no text, expected one a line")
+    found = bench.bench(folder, [text for text in texts if text], target)
     if chosen.json:
-        print(json.dumps({"size_bytes": built.size_bytes, "digest": built.digest, **asdict(seen)}))
+        print(json.dumps(bench.to_json(found)))
         return 0
-    from parsimony.wording import milliseconds, size
-
-    for name, value in (("p50", seen.p50), ("p90", seen.p90), ("p99", seen.p99)):
-        interval = f"{milliseconds(value.low_ms)} to {milliseconds(value.high_ms)}"
-        print(f"{name}         {milliseconds(value.value_ms)}  (95 %: {interval})")
-    print(f"throughput  {seen.throughput_per_s:,.0f} texts a second on {chosen.threads} thread(s)")
-    print(
-        f"memory      {size(seen.peak_rss_bytes)} at most, start-up {seen.startup_s:.2f} s, size {size(built.size_bytes)}"
-    )
-    print(
-        f"noise       {seen.noise:.1%} between blocks{'' if seen.stable else ': UNSTEADY, repeat on a quieter machine'}"
-    )
+    print_table(bench.table(found))
+    print("\n" + "\n".join(bench.lines(found)))
     return 0
-
-
-# What `bench` reads to a bundle when no texts are given: one line each of 3 to 40 words.
-_SAMPLE_TEXTS = (
-    "where is my order",
-    "I cannot log in since this morning, the page just says try again later.",
-    "Could you tell me how to change the address on the invoice that you sent us last week?",
-    "It worked for two years without any trouble, then came the update, and now every second file that I save "
-    "comes back with a different name and nobody in the office knows which of them is the right one.",
-)
 
 
 def _registry() -> Registry:
@@ -365,7 +345,13 @@ def _parser() -> argparse.ArgumentParser:
     audit.add_argument("run", nargs="?", help="the run's id or the path of its receipt; without it the latest")
     _json(audit, "print the differences as JSON")
 
-    bench = _verb(verbs, _bench, "bench", "measure a bundle on this machine", "bench support-tickets --threads 1")
+    bench = _verb(
+        verbs,
+        _bench,
+        "bench",
+        "measure a bundle on this machine in every scenario",
+        "bench support-tickets --threads 1",
+    )
     bench.add_argument("bundle", help="a folder with a bundle, or a registered model")
     bench.add_argument("--threads", type=int, default=1, help="threads a prediction may use (1)")
     bench.add_argument("--texts", metavar="FILE", help="texts to predict, one a line")

@@ -311,11 +311,16 @@ def compared(run: Session, dataset: Dataset, entries: Sequence[Entry]) -> tuple[
 
 
 def measure(run: Session, dataset: Dataset, entries: Sequence[Entry], chosen: Shortlist) -> list[Entry]:
-    """Measure the shortlist, the reference and the champion side by side on every target."""
-    names = list(dict.fromkeys((*chosen.order, run.reference, *(e.id for e in entries if e.is_champion))))
+    """Measure the shortlist, the reference and the champion side by side on every target.
+
+    They are compared with the champion, with the reference where there is none.
+    """
+    champions = [e.id for e in entries if e.is_champion and e.bundle is not None]
+    names = list(dict.fromkeys((*chosen.order, run.reference, *champions)))
+    base_line = champions[0] if champions else run.reference
     for target in run.targets:
         with run.run.stage("measure", f"{len(names)} candidates in turn on {target.name!r}"):
-            entries = measure_task(entries, names, dataset, target)
+            entries = measure_task(entries, names, base_line, dataset, target)
     return list(entries)
 
 

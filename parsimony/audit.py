@@ -23,6 +23,7 @@ from parsimony.data.splits import load_split, read_dataset
 from parsimony.errors import DataError, InfrastructureError
 from parsimony.files import MANIFEST, digest_file
 from parsimony.judging import Entry
+from parsimony.measurement_json import from_json
 from parsimony.receipt import receipt
 from parsimony.records import (
     BuiltBundle,
@@ -30,10 +31,7 @@ from parsimony.records import (
     Cost,
     Dataset,
     Decision,
-    Environment,
     GateSettings,
-    Measurement,
-    Quantile,
     SplitName,
     TargetSettings,
     Trunk,
@@ -108,7 +106,7 @@ def _entry(found: Paper, truth: np.ndarray, dataset: Dataset, folder: Path, bund
         candidate=_candidate(found),
         predicted_bytes=found["predicted_bytes"],
         cost_s=found["cost_s"],
-        measurements=tuple(_measurement(seen) for seen in found["measurements"]),
+        measurements=tuple(from_json(seen) for seen in found["measurements"]),
         is_champion=found["is_champion"],
         obstacle=found["reason"] if found["verdict"] == "not built" else "",
     )
@@ -140,25 +138,6 @@ def _answers(folder: Path, candidate: str, split: SplitName, dataset: Dataset) -
 def _numbers(labels: Sequence[str], dataset: Dataset) -> np.ndarray:
     number = {label: i for i, label in enumerate(dataset.labels)}
     return np.array([number[label] for label in labels], dtype=np.int64)
-
-
-def _measurement(seen: Paper) -> Measurement:
-    environment = seen["environment"]
-    quantiles: dict[str, Any] = {
-        name: Quantile(
-            value_ms=seen[f"{name}_ms"],
-            low_ms=seen[f"{name}_interval_ms"][0],
-            high_ms=seen[f"{name}_interval_ms"][1],
-        )
-        for name in ("p50", "p90", "p99")
-    }
-    plain = ("target", "samples", "throughput_per_s", "peak_rss_bytes", "startup_s", "noise", "stable")
-    versions = tuple(environment["versions"].items())
-    return Measurement(
-        **{name: seen[name] for name in plain},
-        **quantiles,
-        environment=Environment(**{**environment, "isa": tuple(environment["isa"]), "versions": versions}),
-    )
 
 
 def _cost(found: Paper) -> Cost:

@@ -119,6 +119,16 @@ def _tokenizer(folder: Path, kind: object) -> tokenizers.Tokenizer | None:
     return Tokenizer.from_file(str(folder / TOKENIZER))
 
 
+def thread_settings(loaded: Loaded) -> dict[str, object]:
+    """Return what the session says of its threads: how many, and whether they spin while there is nothing to do."""
+    options = loaded.session.get_session_options()
+    return {
+        "intra_op_threads": options.intra_op_num_threads,
+        "inter_op_threads": options.inter_op_num_threads,
+        "spinning": options.get_session_config_entry("session.intra_op.allow_spinning") == "1",
+    }
+
+
 def feeds(loaded: Loaded, text: str) -> dict[str, np.ndarray]:
     """Return the inputs of one text: int64 [1, tokens] each, or a string tensor [1]."""
     text = text[:MAX_CHARS]

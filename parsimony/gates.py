@@ -10,6 +10,7 @@ import numpy as np
 from parsimony import exact, slices, stats
 from parsimony.records import (
     Certificate,
+    Disturbance,
     GateResult,
     GateSettings,
     GateVerdict,
@@ -17,6 +18,8 @@ from parsimony.records import (
     Score,
     TargetSettings,
 )
+
+BUSY = 0.05  # share of the time waited for a core beyond which a latency says little about the bundle
 
 
 def score(truth: np.ndarray, predicted: np.ndarray, classes: int) -> Score:
@@ -160,7 +163,7 @@ def _measured(target: TargetSettings, measurement: Measurement | None) -> GateRe
     elif not measurement.stable:
         seen = measurement.noise
         reason = (
-            f"unsteady: repeated blocks differ by {seen:.1%}, or the machine was held back; repeat on a quieter one"
+            f"unsteady: repeated blocks differ by {seen:.1%}{_taken(measurement.disturbance)}; repeat on a quieter one"
         )
     else:
         verdict, seen = "pass", measurement.noise
@@ -168,8 +171,25 @@ def _measured(target: TargetSettings, measurement: Measurement | None) -> GateRe
     return GateResult(gate=f"{target.name} measured", verdict=verdict, seen=seen, limit=0.0, reason=reason)
 
 
+def _taken(found: Disturbance | None) -> str:
+    """Return what the machine took away; without a record of it, that it may have."""
+    if found is None:
+        return ", or the machine was held back"
+    stolen = f", {found.steal_share:.1%} of the time went to other machines" if found.steal_share else ""
+    return stolen + (f", the quota held it back {found.throttled:,} times" if found.throttled else "")
+
+
+def _waited(measurement: Measurement) -> float:
+    """Return the share of the time that others took by keeping the cores busy; 0 where it is not known."""
+    found = measurement.disturbance
+    return 0.0 if found is None or found.waited_share is None else found.waited_share
+
+
 def _p99(gate: str, measurement: Measurement | None, limit: float) -> GateResult:
-    """Judge the whole interval: it passes below the limit, fails above it, and says nothing across it."""
+    """Judge the whole interval: it passes below the limit, fails above it, and says nothing across it.
+
+    Waiting for busy cores only makes latency longer: what passes in spite of it passes, what does not may be good.
+    """
     if measurement is None:
         return GateResult(gate=gate, verdict="inconclusive", seen=None, limit=limit, reason="not measured")
     p99, n = measurement.p99, measurement.samples
@@ -181,6 +201,8 @@ def _p99(gate: str, measurement: Measurement | None, limit: float) -> GateResult
         reason += ": the measurement is unsteady"
     elif p99.high_ms <= limit:
         verdict = "pass"
+    elif p99.low_ms > limit and (waited := _waited(measurement)) > BUSY:
+        reason += f": it waited {waited:.0%} of the time for a core that others used; repeat on a quieter machine"
     elif p99.low_ms > limit:
         verdict = "fail"
     else:

@@ -1,35 +1,32 @@
 """What a bundle does on this machine: answers and latency together, in a process of its own, one at a time.
 
-Candidates take turns in blocks, so that a slow minute of the machine falls on all of them.
+Bundles take turns in short rounds on the same texts, so that a slow second of the machine falls on all of them and a
+comparison is paired. A twin, a second process with the base line's bundle, shows what differs without any reason.
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
-import math
-import os
-import subprocess
-import sys
-import tempfile
-import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from parsimony import machine, stats
-from parsimony.errors import InfrastructureError
-from parsimony.records import Measurement, TargetSettings
+from parsimony import machine, pacing, ratios, stats
+from parsimony.pacing import mixed
+from parsimony.processes import WORKER, Process, ask, started, texts_file
+from parsimony.records import Disturbance, Environment, Measurement, TargetSettings
 
-BLOCK = 100
-WARM_UP = 50
-ROUNDS = 6
+BLOCK = 25
+ROUNDS = 20
+STRETCH = 100
+LEAD = 3
 NOISE_LIMIT = 0.15
+STEAL_LIMIT = 0.01
 _TRIES = 3
-_GOLDEN = 0.6180339887498949
+_TWIN = "\N{BULLET}twin"  # no candidate's name begins so
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,59 +37,81 @@ class Seen:
     measurement: Measurement
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Worker:
-    process: subprocess.Popen[str]
-    startup_s: float
+@dataclass(slots=True, kw_only=True)
+class _Arm:
+    """One process in the rounds, its durations in milliseconds by the number of the round, and how long it waited."""
+
+    process: Process
+    warm_up: int
+    rounds: dict[int, np.ndarray] = field(default_factory=dict)
+    lasted_ns: int = 0
+    waited_ns: int | None = 0
+
+    def take(self, number: int, answer: Mapping[str, Any]) -> None:
+        self.rounds[number] = _durations(answer)
+        self.lasted_ns += answer["lasted_ns"]
+        both = self.waited_ns is not None and answer["waited_ns"] is not None
+        self.waited_ns = self.waited_ns + answer["waited_ns"] if both else None
+
+    def waited_share(self) -> float | None:
+        return None if self.waited_ns is None else min(self.waited_ns / self.lasted_ns, 1.0)
+
+    def samples(self) -> np.ndarray:
+        return np.concatenate(list(self.rounds.values()))
+
+    def medians(self, numbers: Sequence[int]) -> np.ndarray:
+        return np.array([float(np.median(self.rounds[number])) for number in numbers])
 
 
 def judge(folder: Path, texts: Sequence[str], target: TargetSettings) -> Seen:
     """Predict every text once, in a fresh process, and keep what it took."""
-    throttled = machine.throttled_count()
+    environment = machine.environment(target.threads)
     order = mixed(texts)
-    with _texts_file([texts[i] for i in order]) as path, _started(folder, path, target.threads) as worker:
-        _ask(worker, do="predict", start=0, stop=min(WARM_UP, len(texts)))
-        answers = [_block(worker, start, len(texts)) for start in range(0, len(texts), BLOCK)]
-        peak = int(_ask(worker, do="memory")["peak_rss_bytes"])
+    with (
+        texts_file([texts[i] for i in order]) as path,
+        started(folder, path, target.threads) as process,
+    ):
+        arm = _Arm(process=process, warm_up=_warmed(process, len(texts)))
+        since = machine.watch(target.threads)
+        answers = [_block(process, start, min(start + STRETCH, len(texts))) for start in range(0, len(texts), STRETCH)]
+        disturbance = machine.disturbance(since)
+        for number, answer in enumerate(answers):
+            arm.take(number, answer)
+        measurement = _measurement(target, arm, environment, disturbance)
     classes = np.empty(len(texts), dtype=np.int64)
-    classes[order] = np.concatenate([np.array(a["classes"]) for a in answers])
-    blocks = [np.array(a["durations_ns"]) / 1e6 for a in answers]
-    seen = _measurement(target, blocks, peak, worker.startup_s, throttled)
-    return Seen(classes=classes, measurement=seen)
+    classes[order] = np.concatenate([np.array(answer["classes"]) for answer in answers])
+    return Seen(classes=classes, measurement=measurement)
 
 
-def measure(folders: Mapping[str, Path], texts: Sequence[str], target: TargetSettings) -> dict[str, Measurement]:
-    """Measure several bundles side by side, blocks in turn; those that are noisy up to twice more.
+def measure(
+    folders: Mapping[str, Path],
+    texts: Sequence[str],
+    target: TargetSettings,
+    base_line: str | None = None,
+    module: str = WORKER,
+) -> dict[str, Measurement]:
+    """Measure several bundles side by side, in turn; those that are noisy up to twice more.
 
-    Fewer texts than a block holds are asked several times, so that there are always ROUNDS x BLOCK samples or more.
+    base_line: whom the others are compared with, the first without it. Fewer texts than a block holds are asked
+    several times, so that there are always ROUNDS x BLOCK samples or more. `module` answers the orders (see
+    `processes.started`).
     """
-    throttled = machine.throttled_count()
+    line = base_line if base_line is not None else next(iter(folders))
+    environment = machine.environment(target.threads)
     asked = [texts[i] for i in mixed(texts)] * -(-BLOCK // len(texts))
-    blocks: dict[str, list[np.ndarray]] = {name: [] for name in folders}
-    with _texts_file(asked) as path, contextlib.ExitStack() as stack:
-        workers = {n: stack.enter_context(_started(f, path, target.threads)) for n, f in folders.items()}
-        for worker in workers.values():
-            _ask(worker, do="predict", start=0, stop=WARM_UP)
-        for _ in range(_TRIES):
-            _rounds({n: w for n, w in workers.items() if _is_noisy(blocks[n])}, blocks, len(asked))
-        peaks = {name: int(_ask(worker, do="memory")["peak_rss_bytes"]) for name, worker in workers.items()}
-    return {
-        name: _measurement(target, blocks[name], peaks[name], workers[name].startup_s, throttled) for name in folders
-    }
-
-
-def mixed(texts: Sequence[str]) -> list[int]:
-    """Return an order of the texts in which every stretch holds short and long ones alike.
-
-    Data are often sorted by class; blocks of unlike texts would disagree on the quietest machine. Steps of the golden
-    ratio through the texts sorted by length spread every stretch evenly (Weyl's sequence).
-    """
-    count = len(texts)
-    by_length = sorted(range(count), key=lambda i: len(texts[i]))
-    step = max(1, round(count * _GOLDEN))
-    while math.gcd(step, count) > 1:
-        step += 1
-    return [by_length[j * step % count] for j in range(count)]
+    with texts_file(asked) as path, contextlib.ExitStack() as stack:
+        arms: dict[str, _Arm] = {}
+        for name, folder in {**folders, _TWIN: folders[line]}.items():
+            process = stack.enter_context(started(folder, path, target.threads, module))
+            arms[name] = _Arm(process=process, warm_up=_warmed(process, len(asked)))
+        since = machine.watch(target.threads)
+        for turn in range(_TRIES):
+            noisy = {name for name, arm in arms.items() if not arm.rounds or _noise(arm) > NOISE_LIMIT}
+            if noisy:
+                _rounds({name: arm for name, arm in arms.items() if name in noisy | {line, _TWIN}}, turn, len(asked))
+        disturbance = machine.disturbance(since)
+        found = {name: _measurement(target, arm, environment, disturbance) for name, arm in arms.items()}
+    return _compared(arms, found, line)
 
 
 def noise_of(blocks: Sequence[np.ndarray]) -> float:
@@ -100,30 +119,42 @@ def noise_of(blocks: Sequence[np.ndarray]) -> float:
     return stats.spread(np.array([float(np.median(block)) for block in blocks]))
 
 
-def _is_noisy(blocks: Sequence[np.ndarray]) -> bool:
-    """Say whether more blocks are needed: there are none yet, or they disagree."""
-    return not blocks or noise_of(blocks) > NOISE_LIMIT
+def is_disturbed(seen: Disturbance) -> bool:
+    """Say whether the machine took away more than a measurement bears; what cannot be read is not held against it."""
+    return (seen.steal_share or 0.0) > STEAL_LIMIT or bool(seen.throttled)
 
 
-def _rounds(workers: Mapping[str, _Worker], blocks: dict[str, list[np.ndarray]], count: int) -> None:
-    """Let every worker answer the same block in turn, forwards and backwards, ROUNDS times."""
-    order = list(workers)
-    for turn in range(ROUNDS):
-        start = (turn * BLOCK) % max(count - BLOCK + 1, 1)
-        for name in order if turn % 2 == 0 else reversed(order):
-            answer = _block(workers[name], start, count)
-            blocks[name].append(np.array(answer["durations_ns"]) / 1e6)
+def _warmed(process: Process, count: int) -> int:
+    """Predict the same texts again and again until that takes no less time; return the number of predictions."""
+    return pacing.warmed(lambda: list(_durations(_block(process, 0, min(BLOCK, count)))))
 
 
-def _block(worker: _Worker, start: int, count: int) -> dict[str, Any]:
-    return _ask(worker, do="predict", start=start, stop=min(start + BLOCK, count))
+def _rounds(arms: Mapping[str, _Arm], turn: int, count: int) -> None:
+    """Let every process answer the same block of texts in each of ROUNDS rounds."""
+    for number, order in enumerate(pacing.turns(tuple(arms), ROUNDS, seed=turn), start=turn * ROUNDS):
+        start = (number * BLOCK) % max(count - BLOCK + 1, 1)
+        for name in order:
+            answer = _block(arms[name].process, start, min(start + BLOCK, count), lead=LEAD)
+            arms[name].take(number, answer)
 
 
-def _measurement(
-    target: TargetSettings, blocks: Sequence[np.ndarray], peak: int, startup_s: float, throttled: int
-) -> Measurement:
-    samples = np.concatenate(list(blocks))
-    noise = noise_of(blocks)
+def _block(process: Process, start: int, stop: int, lead: int = 0) -> dict[str, Any]:
+    return ask(process.process, do="predict", start=start, stop=stop, lead=lead)
+
+
+def _durations(answer: Mapping[str, Any]) -> np.ndarray:
+    return np.array(answer["durations_ns"]) / 1e6
+
+
+def _noise(arm: _Arm) -> float:
+    """Return the noise of an arm between stretches of about 100 predictions: fewer texts differ by themselves."""
+    rounds = list(arm.rounds.values())
+    together = max(1, STRETCH // max(len(block) for block in rounds))
+    return noise_of([np.concatenate(rounds[i : i + together]) for i in range(0, len(rounds), together)])
+
+
+def _measurement(target: TargetSettings, arm: _Arm, before: Environment, disturbance: Disturbance) -> Measurement:
+    samples, noise, process = arm.samples(), _noise(arm), arm.process
     return Measurement(
         target=target.name,
         samples=len(samples),
@@ -131,62 +162,42 @@ def _measurement(
         p90=stats.quantile(samples, 0.90),
         p99=stats.quantile(samples, 0.99),
         throughput_per_s=len(samples) / (float(samples.sum()) / 1e3),
-        peak_rss_bytes=peak,
-        startup_s=startup_s,
+        peak_rss_bytes=int(ask(process.process, do="memory")["peak_rss_bytes"]),
+        startup_s=process.startup_s,
         noise=noise,
-        stable=noise <= NOISE_LIMIT and machine.throttled_count() == throttled,
-        environment=machine.environment(target.threads),
+        stable=noise <= NOISE_LIMIT and not is_disturbed(disturbance),
+        environment=_environment(before, process.said),
+        disturbance=replace(disturbance, waited_share=arm.waited_share()),
+        warm_up=arm.warm_up,
     )
 
 
-@contextlib.contextmanager
-def _texts_file(texts: Sequence[str]) -> Iterator[Path]:
-    with tempfile.TemporaryDirectory() as scratch:
-        path = Path(scratch) / "texts.json"
-        path.write_text(json.dumps(list(texts)), encoding="utf-8")
-        yield path
-
-
-@contextlib.contextmanager
-def _started(folder: Path, texts: Path, threads: int) -> Iterator[_Worker]:
-    """Start a process with its threads pinned, load the bundle, and end the process afterwards."""
-    environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "TOKENIZERS_PARALLELISM": "false"}
-    start = time.monotonic()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "parsimony.worker"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=environment,
+def _environment(before: Environment, said: Mapping[str, Any]) -> Environment:
+    """Return the environment with what the measured process said of its threads; None is what it did not say."""
+    affinity = said.get("affinity")
+    return replace(
+        before,
+        intra_op_threads=said.get("intra_op_threads"),
+        inter_op_threads=said.get("inter_op_threads"),
+        spinning=said.get("spinning"),
+        affinity=None if affinity is None else tuple(affinity),
     )
-    try:
-        _pin(process.pid, threads)
-        _ask(_Worker(process=process, startup_s=0.0), do="load", bundle=str(folder), threads=threads, texts=str(texts))
-        yield _Worker(process=process, startup_s=time.monotonic() - start)
-    finally:
-        process.kill()
-        process.communicate()
 
 
-def _pin(pid: int, threads: int) -> None:
-    """Keep the process on as many cores as it has threads, the last ones, away from the conductor."""
-    if hasattr(os, "sched_setaffinity"):
-        allowed = sorted(os.sched_getaffinity(0))
-        os.sched_setaffinity(pid, allowed[-threads:])
-
-
-def _ask(worker: _Worker, **order: object) -> dict[str, Any]:
-    if worker.process.stdin is None or worker.process.stdout is None or worker.process.stderr is None:
-        raise InfrastructureError("a measuring process was started without pipes")
-    try:
-        worker.process.stdin.write(json.dumps(order) + "\n")
-        worker.process.stdin.flush()
-        line = worker.process.stdout.readline()
-    except BrokenPipeError:
-        line = ""
-    if not line:
-        why = worker.process.stderr.read().strip().splitlines() or [f"exit status {worker.process.wait()}"]
-        raise InfrastructureError(f"the measuring process ended: {why[-1][:300]}")
-    answer: dict[str, Any] = json.loads(line)
-    return answer
+def _compared(arms: Mapping[str, _Arm], found: Mapping[str, Measurement], line: str) -> dict[str, Measurement]:
+    """Return the measurements but the twin's, each with its ratio to the base line; its own is that of the twin."""
+    numbers = list(arms[line].rounds)
+    floor = ratios.noise_floor(arms[line].medians(numbers), arms[_TWIN].medians(numbers))
+    compared = {}
+    for name in found.keys() - {_TWIN}:
+        other = _TWIN if name == line else name
+        numbers = list(arms[other].rounds)
+        ratio = ratios.ratio(
+            line,
+            arms[other].medians(numbers),
+            arms[line].medians(numbers),
+            floor,
+            trusted=found[other].stable and found[line].stable,
+        )
+        compared[name] = replace(found[name], ratio=ratio)
+    return {name: compared[name] for name in found if name != _TWIN}

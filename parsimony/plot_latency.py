@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from parsimony import wording as say
 from parsimony.plot_axes import log_ticks, quiet, ticks
 from parsimony.plot_svg import FAIL, INK, MUTED, OPEN, PAPER, PASS, RULE, WIDTH_IN, inline_svg
-from parsimony.readings import ladder, short_names
+from parsimony.readings import ladder, p99_of, short_names
 from parsimony.records import Decision, Judged, Measurement, TargetSettings
 
 if TYPE_CHECKING:
@@ -22,7 +22,10 @@ Row = tuple[Judged, Measurement]
 
 
 def latency(decision: Decision) -> str:
-    """Draw p50, p90 and p99 of every measured candidate, a panel for each target; empty when nothing was measured."""
+    """Draw p50, p90 and p99 of every measured candidate, a panel for each target; empty when nothing was measured.
+
+    A p99 of too few samples is left out.
+    """
     panels = [(name, rows) for name in _target_names(decision) if (rows := _rows(decision, name))]
     if not panels:
         return ""
@@ -66,7 +69,7 @@ def _name_room(decision: Decision, panels: Sequence[tuple[str, list[Row]]]) -> f
 
 
 def _latency_range(decision: Decision, panels: Sequence[tuple[str, list[Row]]]) -> tuple[float, float]:
-    seen = [value for _, rows in panels for _, m in rows for value in (m.p50.low_ms, m.p99.high_ms)]
+    seen = [value for _, rows in panels for _, m in rows for value in (m.p50.low_ms, (p99_of(m) or m.p90).high_ms)]
     asked = [target.p99_ms for target in decision.targets if target.p99_ms]
     return max(min(seen), 1e-4) / 1.4, max(*seen, *asked) * 1.4
 
@@ -92,16 +95,18 @@ def _latency_panel(
 
 
 def _latency_row(axes: Axes, height: int, seen: Measurement, colour: str) -> None:
-    p50, p90, p99 = seen.p50, seen.p90, seen.p99
+    p50, p90, p99 = seen.p50, seen.p90, p99_of(seen)
+    far = p90 if p99 is None else p99
     axes.plot([p50.low_ms, p50.high_ms], [height, height], color=colour, linewidth=7, alpha=0.25)
-    axes.plot([p99.low_ms, p99.high_ms], [height, height], color=colour, linewidth=7, alpha=0.25)
-    axes.plot([p50.value_ms, p99.value_ms], [height, height], color=colour, linewidth=1.4)
+    axes.plot([p50.value_ms, far.value_ms], [height, height], color=colour, linewidth=1.4)
     axes.plot(p90.value_ms, height, "|", markersize=6, color=colour, markeredgewidth=1.2)
-    axes.plot(p99.value_ms, height, "|", markersize=11, color=colour, markeredgewidth=1.8)
+    if p99 is not None:
+        axes.plot([p99.low_ms, p99.high_ms], [height, height], color=colour, linewidth=7, alpha=0.25)
+        axes.plot(p99.value_ms, height, "|", markersize=11, color=colour, markeredgewidth=1.8)
     face = colour if seen.stable else PAPER
     axes.plot(p50.value_ms, height, "o", markersize=6, color=colour, markerfacecolor=face)
     if not seen.stable:
-        axes.annotate("unstable", (p99.high_ms, height), (7, 0), textcoords="offset points", va="center",
+        axes.annotate("unstable", (far.high_ms, height), (7, 0), textcoords="offset points", va="center",
                       fontsize=8.5, color=OPEN)  # fmt: skip
 
 

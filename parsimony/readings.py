@@ -6,7 +6,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from parsimony.records import Decision, GateResult, Judged, Measurement, Slice
+from parsimony import stats
+from parsimony.records import Decision, GateResult, Judged, Measurement, Quantile, Slice
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,6 +116,11 @@ def reference_quality(decision: Decision) -> float | None:
 def slowest(judged: Judged) -> Measurement | None:
     """Return the measurement with the largest median, over all targets; None when nothing was measured."""
     return max(judged.measurements, key=lambda m: m.p50.value_ms, default=None)
+
+
+def p99_of(seen: Measurement) -> Quantile | None:
+    """Return the 99th percentile of a measurement, None with too few samples for its interval to have an upper end."""
+    return seen.p99 if seen.samples >= stats.fewest_samples(0.99) else None
 
 
 def open_gates(judged: Judged) -> tuple[GateResult, ...]:

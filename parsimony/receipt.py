@@ -8,23 +8,19 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict
 
+from parsimony.measurement_json import Json, to_json
 from parsimony.readings import steps_to, worst_first
 from parsimony.records import (
     Certificate,
     Cost,
     Dataset,
     Decision,
-    Environment,
     GateResult,
     GateSettings,
     Judged,
-    Measurement,
-    Quantile,
     Score,
     TargetSettings,
 )
-
-Json = dict[str, object]
 
 
 def receipt(decision: Decision, *, version: str | None) -> Json:
@@ -105,7 +101,7 @@ def _candidate(judged: Judged) -> Json:
         "is_champion": judged.is_champion,
         "search": _score(judged.search),
         "certified": _certified(judged.certificate),
-        "measurements": [_measurement(m) for m in judged.measurements],
+        "measurements": [to_json(m) for m in judged.measurements],
         "gates": [_gate(g) for g in judged.gates],
         "verdict": judged.verdict,
         "reason": judged.reason,
@@ -145,42 +141,6 @@ def _certified(found: Certificate | None) -> Json | None:
         "only_candidate_right": found.only_candidate_right,
         "needed": found.needed,
         "position": found.position,
-    }
-
-
-def _measurement(seen: Measurement) -> Json:
-    return {
-        "target": seen.target,
-        "samples": seen.samples,
-        **_quantile("p50", seen.p50),
-        **_quantile("p90", seen.p90),
-        **_quantile("p99", seen.p99),
-        "throughput_per_s": seen.throughput_per_s,
-        "peak_rss_bytes": seen.peak_rss_bytes,
-        "startup_s": seen.startup_s,
-        "noise": seen.noise,
-        "stable": seen.stable,
-        "environment": _environment(seen.environment),
-    }
-
-
-def _quantile(name: str, quantile: Quantile) -> Json:
-    return {f"{name}_ms": quantile.value_ms, f"{name}_interval_ms": [quantile.low_ms, quantile.high_ms]}
-
-
-def _environment(seen: Environment) -> Json:
-    return {
-        "cpu": seen.cpu,
-        "isa": list(seen.isa),
-        "cores": seen.cores,
-        "quota_cores": seen.quota_cores,
-        "memory_bytes": seen.memory_bytes,
-        "governor": seen.governor,
-        "load_1m": seen.load_1m,
-        "platform": seen.platform,
-        "python": seen.python,
-        "versions": dict(seen.versions),
-        "threads": seen.threads,
     }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from parsimony import speed
 from parsimony import wording as say
 from parsimony.readings import reference_quality, slowest, times_smaller
 from parsimony.records import Decision, Judged, Measurement
@@ -123,7 +124,7 @@ def _speed(judged: Judged) -> str:
 
 
 def _target(seen: Measurement) -> str:
-    p50, p99 = (say.milliseconds(quantile.value_ms) for quantile in (seen.p50, seen.p99))
+    p50, p99 = say.milliseconds(seen.p50.value_ms), speed.p99(seen)
     machine = seen.environment
     return (
         f"- {escape(say.shorten(seen.target, 40))}: p50 {p50}, p99 {p99}, {say.size(seen.peak_rss_bytes)} memory, on "

@@ -6,9 +6,10 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from parsimony import speed
 from parsimony import wording as say
 from parsimony.readings import ladder, short_names, steps_to, worst_first
-from parsimony.records import Decision, Environment, Finding, Judged, Slice, TargetSettings
+from parsimony.records import Decision, Environment, Finding, Judged, Measurement, Slice, TargetSettings
 from parsimony.report_text import metric_name
 
 FIRST_ROWS = 5
@@ -147,21 +148,68 @@ def _where(finding: Finding) -> tuple[str, ...]:
     return (finding.source, row, finding.column, say.clip(finding.reason, 300))
 
 
+def measurements(decision: Decision) -> tuple[Grid, ...]:
+    """Return one table for each target of what was measured, smallest candidate first."""
+    names = short_names(decision)
+    seen = [(names[judged.candidate], m) for judged in ladder(decision) for m in judged.measurements]
+    targets = dict.fromkeys(m.target for _, m in seen)
+    return tuple(_measured(target, [(name, m) for name, m in seen if m.target == target]) for target in targets)
+
+
+def _measured(target: str, seen: list[tuple[str, Measurement]]) -> Grid:
+    rows = tuple(
+        (
+            name,
+            say.bare_milliseconds(m.p50.value_ms),
+            speed.p99(m),
+            speed.ratio(m.ratio),
+            speed.against(m.ratio),
+            say.NONE if m.efficiency is None or m.efficiency.value is None else say.percent(m.efficiency.value),
+            f"{m.noise:.1%}" if m.stable else f"{m.noise:.1%}, unstable",
+            say.count(m.samples),
+        )
+        for name, m in seen
+    )
+    columns = ("candidate", "p50 ms", "p99", "× p50 of the base line", "verdict", "efficiency", "noise", "samples")
+    return Grid(title=f"Speed on target {target}", columns=columns, rows=rows, note=_measured_note(seen))
+
+
+def _measured_note(seen: list[tuple[str, Measurement]]) -> str:
+    """Say how far the table can be trusted, and why an efficiency is missing."""
+    found = next((m.ratio for _, m in seen if m.ratio is not None), None)
+    floor = "" if found is None else (
+        f"The base line's twin, a second process with the same bundle, sets a noise floor of {found.noise_floor:.1%}: "
+        "nothing nearer is called a difference. "
+    )  # fmt: skip
+    reasons = dict.fromkeys(m.efficiency.reason for _, m in seen if m.efficiency is not None and m.efficiency.reason)
+    return floor + " ".join(f"No efficiency: {reason}." for reason in reasons)
+
+
 def machines(decision: Decision) -> tuple[Grid, ...]:
     """Return one table for each target with everything about the environment of its measurements."""
     seen = [m for judged in decision.judged for m in judged.measurements]
     return tuple(
-        _machine(target, tuple(m.environment for m in seen if m.target == target))
+        _machine(target, tuple(m for m in seen if m.target == target))
         for target in dict.fromkeys(m.target for m in seen)
     )
 
 
-def _machine(target: str, environments: tuple[Environment, ...]) -> Grid:
+def _machine(target: str, seen: tuple[Measurement, ...]) -> Grid:
+    environments = tuple(m.environment for m in seen)
     same = {replace(environment, load_1m=0.0) for environment in environments}
     note = "" if len(same) == 1 else f"{len(same)} different environments were seen; this is the first."
     loads = [environment.load_1m for environment in environments]
     load = f"{min(loads):.2f}" if min(loads) == max(loads) else f"{min(loads):.2f} to {max(loads):.2f}"
-    return Grid(title=f"Target {target}", columns=(), rows=_environment(environments[0], load), note=note)
+    return Grid(
+        title=f"Target {target}", columns=(), rows=(*_environment(environments[0], load), *_limits(seen)), note=note
+    )
+
+
+def _limits(seen: tuple[Measurement, ...]) -> tuple[tuple[str, ...], ...]:
+    """Return what the machine can do and what it took away while it was measured; each once, as it was first seen."""
+    roofs = next((m.roofs for m in seen if m.roofs is not None), None)
+    side_by_side = next((m.disturbance for m in seen if m.ratio is not None), seen[0].disturbance)
+    return (("roofs", speed.roofs(roofs)), ("disturbed", speed.disturbance(side_by_side)))
 
 
 def _environment(seen: Environment, load: str) -> tuple[tuple[str, ...], ...]:
@@ -171,8 +219,9 @@ def _environment(seen: Environment, load: str) -> tuple[tuple[str, ...], ...]:
         ("instructions", ", ".join(seen.isa) or say.NONE),
         ("cores", f"{seen.cores} (quota: {quota}), {seen.threads} used"),
         ("memory", say.size(seen.memory_bytes)),
-        ("governor", seen.governor),
-        ("load in the last minute", load),
+        ("threads", speed.threads(seen)),
+        ("governor", seen.governor or "cannot be read here"),
+        ("load in the minute before", load),
         ("platform", f"{seen.platform}, Python {seen.python}"),
         ("versions", ", ".join(f"{name} {version}" for name, version in seen.versions) or say.NONE),
     )

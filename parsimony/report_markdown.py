@@ -16,7 +16,7 @@ SPECIAL = re.compile(r"([\\`*_\[\]#|~])")
 
 
 def markdown(decision: Decision) -> str:
-    """Return the substance of the report, compact: sentence, figures, ladder, reasons, promises, data, machine, cost."""
+    """Return the substance of the report, compact: sentence, figures, ladder, reasons, promises, data, speed, machine, cost."""
     blocks = (
         f"# {escape(decision.model)}: {BADGES[decision.outcome]}",
         escape(sentence(decision)),
@@ -33,6 +33,8 @@ def markdown(decision: Decision) -> str:
         *_grids(grids.promises(decision)),
         "## Data",
         *_grids(grids.data(decision)),
+        "## How fast",
+        *(_grids(grids.measurements(decision)) or ("Nothing was measured.",)),
         "## Where it was measured",
         *(_grids(grids.machines(decision)) or ("Nothing was measured.",)),
         "## Cost",

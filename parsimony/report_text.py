@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from parsimony import speed
 from parsimony import wording as say
 from parsimony.readings import (
     ladder,
@@ -148,7 +149,10 @@ def _speed_figure(judged: Judged) -> tuple[KeyFigure, ...]:
     if seen is None:
         return ()
     threads = f"{seen.environment.threads} thread{'' if seen.environment.threads == 1 else 's'}"
-    note = f"p99 {say.milliseconds(seen.p99.value_ms)}, {threads}, target {seen.target}"
+    compared = f"; {speed.ratio(seen.ratio)}, {speed.against(seen.ratio)}" if seen.ratio is not None else ""
+    used = seen.efficiency.value if seen.efficiency is not None else None
+    share = f"; {say.percent(used)} of the machine's roof" if used is not None else ""
+    note = f"p99 {speed.p99(seen)}, {threads}, target {seen.target}{compared}{share}"
     return (KeyFigure(label="p50 latency, text to label", value=say.milliseconds(seen.p50.value_ms), note=note),)
 
 

@@ -200,6 +200,20 @@ def shared_level(least: Sequence[float], level: float) -> float:
     return level / count
 
 
+def paired_ratio(mine: np.ndarray, theirs: np.ndarray, seed: int = 0) -> tuple[float, float, float]:
+    """Return the median over rounds of mine / theirs, and its 95 % interval; positive values [rounds] each.
+
+    A bootstrap of whole rounds (2,000 resamples), because what happens within one is no independent sample.
+    """
+    _require_rows(mine, theirs)
+    if not ((mine > 0) & (theirs > 0) & np.isfinite(mine) & np.isfinite(theirs)).all():
+        raise ValueError("found a duration that is not a positive number, expected positive durations only")
+    each = mine / theirs
+    picked = np.random.default_rng(seed).integers(0, len(each), (_RESAMPLES, len(each)))
+    low, high = np.quantile(np.median(each[picked], axis=1), (0.025, 0.975))
+    return float(np.median(each)), float(low), float(high)
+
+
 def quantile(samples_ms: np.ndarray, share: float) -> Quantile:
     """Return an order statistic with its distribution-free 95 % interval from the binomial distribution.
 

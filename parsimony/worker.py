@@ -7,47 +7,142 @@ from __future__ import annotations
 
 import gc
 import json
+import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TextIO
 
-from parsimony import bundle
+from parsimony import batching, bundle, machine
+
+_ORDERS = "load, predict, batch, arrivals, roofs or memory"
+_SLEEP_NS = 2_000_000  # nearer than this to an arrival the clock is watched, because a sleep ends late
 
 
-def serve(orders: TextIO, answers: TextIO) -> None:
-    """Answer orders until the input ends: first `load`, then `predict` ranges of the texts, then `memory`."""
-    loaded: bundle.Loaded | None = None
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """What is measured: a class number for each raw text, one at a time or many at once.
+
+    `many` is None where only one at a time is possible; `threads` is what the session says of its threads.
+    """
+
+    one: Callable[[str], int]
+    many: Callable[[Sequence[str]], list[int]] | None = None
+    threads: dict[str, Any] = field(default_factory=dict)
+
+
+def bundled(folder: Path, threads: int) -> Work:
+    """Load a bundle as work."""
+    loaded = bundle.load(folder, threads=threads)
+    return Work(
+        one=lambda text: int(bundle.logits(loaded, text).argmax()),
+        many=batching.many(loaded),
+        threads=bundle.thread_settings(loaded),
+    )
+
+
+def serve(orders: TextIO, answers: TextIO, opened: Callable[[Path, int], Work] = bundled) -> None:
+    """Answer orders until the input ends: `load` first, then whatever is to be measured.
+
+    `opened` makes work of what `load` names: a bundle, or a workload that is known beforehand.
+    """
+    work: Work | None = None
     texts: list[str] = []
     gc.disable()
     for line in orders:
         order = json.loads(line)
         if order["do"] == "load":
-            loaded = bundle.load(Path(order["bundle"]), threads=order["threads"])
+            work = opened(Path(order["bundle"]), order["threads"])
             texts = json.loads(Path(order["texts"]).read_text(encoding="utf-8"))
-            answer: dict[str, Any] = {"loaded": True}
+            answer = {**work.threads, "affinity": _affinity(), "batches": work.many is not None}
         elif order["do"] == "memory":
             answer = {"peak_rss_bytes": peak_rss_bytes()}
-        elif order["do"] != "predict":
-            raise ValueError(f"found the order {order['do']!r}, expected load, predict or memory")
-        elif loaded is None:
-            raise ValueError("found the order 'predict' before 'load'")
+        elif order["do"] == "roofs":
+            answer = _roofs(order["threads"])
+        elif order["do"] not in _TIMED:
+            raise ValueError(f"found the order {order['do']!r}, expected {_ORDERS}")
+        elif work is None:
+            raise ValueError(f"found the order {order['do']!r} before 'load'")
         else:
-            answer = _predict(loaded, texts[order["start"] : order["stop"]])
+            answer = _TIMED[order["do"]](work, texts, order)
         answers.write(json.dumps(answer) + "\n")
         answers.flush()
 
 
-def _predict(loaded: bundle.Loaded, texts: list[str]) -> dict[str, Any]:
-    """Predict texts one at a time, each from raw text; durations in nanoseconds."""
+def _predict(work: Work, texts: list[str], order: dict[str, Any]) -> dict[str, Any]:
+    """Predict a stretch of the texts one at a time, each from raw text; durations in nanoseconds.
+
+    The first `lead` of them are predicted before, untimed: they bring back what others pushed out of the caches.
+    """
+    stretch = texts[order["start"] : order["stop"]]
+    for text in stretch[: order.get("lead", 0)]:
+        work.one(text)
     classes, durations_ns = [], []
-    for text in texts:
+    before, begin = machine.waited_ns(), time.perf_counter_ns()
+    for text in stretch:
         start = time.perf_counter_ns()
-        number = int(bundle.logits(loaded, text).argmax())
+        number = work.one(text)
         durations_ns.append(time.perf_counter_ns() - start)
         classes.append(number)
+    lasted_ns, after = time.perf_counter_ns() - begin, machine.waited_ns()
+    waited_ns = None if before is None or after is None else after - before
+    return {"classes": classes, "durations_ns": durations_ns, "lasted_ns": lasted_ns, "waited_ns": waited_ns}
+
+
+def _batch(work: Work, texts: list[str], order: dict[str, Any]) -> dict[str, Any]:
+    """Predict a stretch of the texts, `size` at once, and take the time of each batch in nanoseconds."""
+    if work.many is None:
+        raise ValueError("found the order 'batch' for a graph that takes one text at a time; ask for 'predict'")
+    classes, durations_ns = [], []
+    for first in range(order["start"], order["stop"], order["size"]):
+        several = texts[first : min(first + order["size"], order["stop"])]
+        start = time.perf_counter_ns()
+        classes += work.many(several)
+        durations_ns.append(time.perf_counter_ns() - start)
     return {"classes": classes, "durations_ns": durations_ns}
+
+
+def _arrivals(work: Work, texts: list[str], order: dict[str, Any]) -> dict[str, Any]:
+    """Serve texts that arrive at given times, in turn; a text that arrives while another is served waits.
+
+    Arrivals are seconds from now. A response is counted from the moment at which its text was to arrive, so that a
+    stall is felt by all who come meanwhile (no coordinated omission); a service from the moment at which it began.
+    """
+    responses_ns, services_ns = [], []
+    begin = time.perf_counter_ns()
+    for place, arrival_s in enumerate(order["arrivals_s"]):
+        due = begin + int(arrival_s * 1e9)
+        start = _wait_until(due)
+        work.one(texts[place % len(texts)])
+        end = time.perf_counter_ns()
+        responses_ns.append(end - due)
+        services_ns.append(end - start)
+    return {"responses_ns": responses_ns, "services_ns": services_ns}
+
+
+_TIMED = {"predict": _predict, "batch": _batch, "arrivals": _arrivals}
+
+
+def _wait_until(due_ns: int) -> int:
+    """Wait until this moment and return the moment that it then is."""
+    while (now := time.perf_counter_ns()) < due_ns:
+        if due_ns - now > _SLEEP_NS:
+            time.sleep((due_ns - now - _SLEEP_NS) / 1e9)
+    return now
+
+
+def _roofs(threads: int) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    from parsimony import roofs
+
+    return asdict(roofs.here(threads))
+
+
+def _affinity() -> list[int] | None:
+    return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
 
 
 def peak_rss_bytes() -> int:

@@ -6,6 +6,7 @@ import json
 import re
 from dataclasses import asdict
 
+from parsimony.readings import p99_of
 from parsimony.records import Decision, Judged, Measurement
 
 
@@ -81,6 +82,7 @@ def _speeds(measurements: tuple[Measurement, ...]) -> dict[str, float]:
     worst = {
         name: (min if name == "throughput_per_s" else max)(speed[name] for speed in each.values())
         for name in (_speed(measurements[0]) if measurements else ())
+        if all(name in speed for speed in each.values())
     }
     if len(each) < 2:
         return worst
@@ -88,9 +90,11 @@ def _speeds(measurements: tuple[Measurement, ...]) -> dict[str, float]:
 
 
 def _speed(measurement: Measurement) -> dict[str, float]:
+    """Return the numbers of one target; a p99 of too few samples is absent."""
+    p99 = p99_of(measurement)
     return {
         "p50_ms": measurement.p50.value_ms,
-        "p99_ms": measurement.p99.value_ms,
+        **({} if p99 is None else {"p99_ms": p99.value_ms}),
         "throughput_per_s": measurement.throughput_per_s,
         "peak_rss_bytes": float(measurement.peak_rss_bytes),
     }

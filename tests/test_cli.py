@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -9,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from bundles import write_tiny_bundle
 
 from flows import cli
 from parsimony import machine
@@ -110,6 +112,42 @@ def test_a_server_that_does_not_answer_is_one_line_and_status_4(name: str, addre
     assert done.returncode == 4
     assert "127.0.0.1:9" in done.stderr
     assert "Traceback" not in done.stderr and done.stdout == ""
+
+
+def test_bench_shows_every_scenario_and_what_they_are_to_be_held_against(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PARSIMONY_HOME", str(tmp_path / "home"))
+    made = write_tiny_bundle(tmp_path / "tiny")
+    (tmp_path / "texts.txt").write_text("hello sun\nsend money now\n\nrain\n", encoding="utf-8")
+    assert cli.main(["bench", made.folder, "--texts", str(tmp_path / "texts.txt"), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["size_bytes"], found["digest"], found["samples"] % 500) == (made.size_bytes, made.digest, 0)
+    assert found["ratio"]["base_line"] == "bundle"
+    assert found["roofs"]["int8_ops_per_s"] > 0
+    assert found["efficiency"]["reason"] == "the graph multiplies no matrices"
+    assert [(s["name"], s["kind"]) for s in found["scenarios"]] == [
+        ("16 tokens", "service"), ("32 tokens", "service"), ("64 tokens", "service"), ("128 tokens", "service"),
+        ("offline", "batch"), ("server 50%", "response"), ("server 80%", "response"),
+    ]  # fmt: skip
+    assert [s["samples"] for s in found["scenarios"]] == [400, 400, 0, 0, 13, 1000, 1000]
+    assert cli.main(["bench", made.folder]) == 0
+    said = capsys.readouterr().out
+    for words in (
+        "single stream",
+        "left out: the bundle cuts texts at 32 tokens",
+        "roofs ",
+        "noise floor",
+        "stolen by",
+    ):
+        assert words in said, said
+
+
+def test_bench_refuses_a_file_without_texts(plan: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    made = write_tiny_bundle(tmp_path / "tiny")
+    (tmp_path / "none.txt").write_text("\n\n", encoding="utf-8")
+    status, err = refused(capsys, "bench", made.folder, "--texts", str(tmp_path / "none.txt"))
+    assert (status, "holds no text, expected one a line" in err) == (2, True)
 
 
 @pytest.mark.parametrize("verb", ["run", "champion", "history", "predict", "report", "bench"])

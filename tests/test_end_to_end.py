@@ -92,6 +92,10 @@ def test_the_first_run_promotes_and_judges_all_three_families(first: dict[str, A
     assert all(c["verdict"] in {"pass", "fail", "inconclusive", "not certified"} and c["measurements"] for c in built)
     winner = next(c for c in first["candidates"] if c["candidate"] == first["winner"]["candidate"])
     assert winner["verdict"] == "pass"
+    [seen] = winner["measurements"]
+    assert seen["ratio"]["base_line"] == first["reference"]["candidate"]
+    assert seen["roofs"]["fp32_ops_per_s"] > 0
+    assert seen["efficiency"]["value"] is not None or seen["efficiency"]["reason"]
     passing = [c["size_bytes"] for c in first["candidates"] if c["verdict"] == "pass"]
     assert winner["size_bytes"] == min(passing)
 

@@ -12,6 +12,7 @@ from decisions import ENVIRONMENT
 from parsimony import exact, gates, slices, stats
 from parsimony.records import (
     Certificate,
+    Disturbance,
     GateResult,
     GateSettings,
     GateVerdict,
@@ -364,6 +365,47 @@ def test_an_unsteady_measurement_neither_passes_nor_fails() -> None:
     assert gates.first_obstacle(results) == (
         "here measured: unsteady: repeated blocks differ by 40.0%, or the machine was held back; repeat on a quieter one"
     )
+
+
+@pytest.mark.parametrize(
+    ("p99", "waited_share", "expected"),
+    [
+        ((11.0, 12.0, 13.0), 0.051, "inconclusive"),
+        ((11.0, 12.0, 13.0), 0.05, "fail"),
+        ((11.0, 12.0, 13.0), None, "fail"),
+        ((7.0, 8.0, 9.0), 0.6, "pass"),
+    ],
+)
+def test_who_waits_for_busy_cores_may_pass_in_spite_of_it_but_does_not_fail(
+    p99: tuple[float, float, float], waited_share: float | None, expected: GateVerdict
+) -> None:
+    taken = Disturbance(steal_share=0.0, throttled=0, waited_share=waited_share)
+    results = gates.on_target(TARGET, measurement(p99, disturbance=taken), 1)
+    found = next(result for result in results if result.gate == "here p99_ms")
+    assert found.verdict == expected
+    assert ("that others used" in found.reason) == (expected == "inconclusive")
+
+
+@pytest.mark.parametrize(
+    ("taken", "said"),
+    [
+        (None, "differ by 3.0%, or the machine was held back; repeat"),
+        (
+            Disturbance(steal_share=0.021, throttled=0),
+            "differ by 3.0%, 2.1% of the time went to other machines; repeat",
+        ),
+        (Disturbance(steal_share=0.0, throttled=7), "differ by 3.0%, the quota held it back 7 times; repeat"),
+        (Disturbance(steal_share=None, throttled=None), "differ by 3.0%; repeat"),
+    ],
+)
+def test_what_the_machine_took_away_is_the_reason(taken: Disturbance | None, said: str) -> None:
+    [result] = gates.on_target(
+        TargetSettings(name="here", threads=1, p99_ms=None, peak_rss_bytes=None, size_bytes=None),
+        measurement(stable=False, disturbance=taken),
+        1,
+    )
+    assert result.verdict == "inconclusive"
+    assert said in result.reason
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -14,11 +15,12 @@ import pytest
 from bundles import LABELS, WORDS, write_tiny_bundle
 from onnx import helper, numpy_helper
 
-from parsimony import worker
+from parsimony import instrument, known, machine, worker
 from parsimony.bundle import load, predict, write_bundle
 from parsimony.errors import InfrastructureError
-from parsimony.measure import BLOCK, NOISE_LIMIT, ROUNDS, Seen, judge, measure, mixed, noise_of
-from parsimony.records import BuiltBundle, TargetSettings
+from parsimony.measure import BLOCK, NOISE_LIMIT, ROUNDS, STRETCH, Seen, is_disturbed, judge, measure, noise_of
+from parsimony.pacing import mixed
+from parsimony.records import BuiltBundle, Disturbance, TargetSettings
 
 HERE = TargetSettings(name="here", threads=1, p99_ms=None, peak_rss_bytes=None, size_bytes=None)
 TEXTS = tuple(f"{first} and {second}" for first in WORDS for second in ("hello", "sun", "money", "nothing"))
@@ -140,9 +142,9 @@ def test_a_text_is_in_every_place_of_the_mixed_order_once() -> None:
 
 
 def test_sorted_texts_are_measured_in_blocks_that_are_alike() -> None:
-    texts = ["a" * i for i in range(20 * BLOCK)]
-    as_given = np.arange(20.0 * BLOCK).reshape(-1, BLOCK)
-    taken = np.array([float(len(texts[i])) for i in mixed(texts)]).reshape(-1, BLOCK)
+    texts = ["a" * i for i in range(20 * STRETCH)]
+    as_given = np.arange(20.0 * STRETCH).reshape(-1, STRETCH)
+    taken = np.array([float(len(texts[i])) for i in mixed(texts)]).reshape(-1, STRETCH)
     assert noise_of(list(as_given)) > 0.5
     assert noise_of(list(taken)) < 0.05
 
@@ -151,6 +153,89 @@ def test_the_answers_come_back_in_the_order_of_the_texts(tiny: BuiltBundle) -> N
     texts = ("send money now please", "hi", "the sun", "money", "rain and sun and rain")
     found = judge(Path(tiny.folder), texts, HERE).classes
     assert [LABELS[n] for n in found] == ["transfer", "greeting", "weather", "transfer", "weather"]
+
+
+# --- side by side ---------------------------------------------------------------------------------
+
+
+def test_the_first_is_the_base_line_and_its_own_ratio_is_that_of_its_twin(tiny: BuiltBundle, tmp_path: Path) -> None:
+    slow = write_changed_bundle(tmp_path, slowed)
+    folders = {"fast": Path(tiny.folder), "slow": Path(slow.folder)}
+    found = {name: seen.ratio for name, seen in measure(folders, TEXTS, HERE).items()}
+    twin, ratio = found["fast"], found["slow"]
+    assert twin is not None and ratio is not None
+    assert {twin.base_line, ratio.base_line} == {"fast"}
+    assert twin.noise_floor == ratio.noise_floor >= max(0.02, twin.high - 1, 1 - twin.low)
+    assert twin.verdict in {"same", "inconclusive"}
+    assert 2 < ratio.low <= ratio.value <= ratio.high
+    assert ratio.verdict in {"slower", "inconclusive"}
+    backwards = measure(folders, TEXTS, HERE, base_line="slow")["fast"].ratio
+    assert backwards is not None
+    assert backwards.base_line == "slow" and backwards.high < 0.5
+    assert backwards.verdict in {"faster", "inconclusive"}
+
+
+def test_the_record_says_what_the_process_said_of_its_threads_and_what_disturbed_it(seen: Seen) -> None:
+    found = seen.measurement
+    environment = found.environment
+    assert (environment.intra_op_threads, environment.inter_op_threads, environment.spinning) == (1, 1, False)
+    assert environment.affinity == machine.measuring_cores(1)
+    assert found.disturbance is not None
+    assert found.disturbance.steal_share is not None
+    assert found.disturbance.waited_share is not None
+    assert found.warm_up is not None and found.warm_up >= 3 * min(BLOCK, len(TEXTS))
+    assert (found.ratio, found.roofs, found.efficiency) == (None, None, None)
+
+
+@pytest.mark.parametrize(
+    ("steal_share", "throttled", "disturbed"),
+    [(0.0, 0, False), (0.01, 0, False), (0.0101, 0, True), (0.0, 1, True), (None, None, False), (None, 2, True)],
+)
+def test_more_than_one_percent_stolen_or_any_holding_back_disturbs(
+    steal_share: float | None, throttled: int | None, disturbed: bool
+) -> None:
+    assert is_disturbed(Disturbance(steal_share=steal_share, throttled=throttled)) == disturbed
+
+
+# --- known beforehand -----------------------------------------------------------------------------
+
+
+def test_startup_lasts_as_long_as_loading_does(tmp_path: Path) -> None:
+    quick, slow = (
+        known.write(tmp_path / f"{load_s}.json", known.Known(hashed_bytes=1000, load_s=load_s)) for load_s in (0.0, 0.6)
+    )
+    found = measure({"quick": quick, "slow": slow}, TEXTS, HERE, module=known.MODULE)
+    assert 0.3 < found["slow"].startup_s - found["quick"].startup_s < 0.9
+
+
+def test_peak_memory_is_what_the_process_really_held(tmp_path: Path) -> None:
+    light, heavy = (
+        known.write(tmp_path / f"{size}.json", known.Known(hashed_bytes=1000, ballast_bytes=size))
+        for size in (0, 100 * MIB)
+    )
+    found = measure({"light": light, "heavy": heavy}, TEXTS, HERE, module=known.MODULE)
+    held = found["heavy"].peak_rss_bytes - found["light"].peak_rss_bytes
+    assert held == pytest.approx(100 * MIB, rel=0.05)
+
+
+def test_work_that_is_twice_as_long_takes_twice_as_long(tmp_path: Path) -> None:
+    single, twice = (
+        known.write(tmp_path / f"{size}.json", known.Known(hashed_bytes=size)) for size in (400_000, 800_000)
+    )
+    found = measure({"single": single, "twice": twice}, TEXTS, HERE, module=known.MODULE)
+    ratio = found["twice"].ratio
+    assert ratio is not None
+    assert ratio.value == pytest.approx(2, rel=0.1)
+    assert ratio.low < 2.1 and ratio.high > 1.9
+
+
+@pytest.mark.slow
+def test_who_shares_its_core_waits_about_half_of_the_time_and_this_is_seen(tmp_path: Path) -> None:
+    work = known.write(tmp_path / "work.json", known.Known(hashed_bytes=1_000_000))
+    with instrument.one_core_loaded():
+        found = measure({"work": work}, TEXTS, HERE, module=known.MODULE)["work"].disturbance
+    assert found is not None and found.waited_share is not None
+    assert 0.2 < found.waited_share < 1.0
 
 
 def test_blocks_that_disagree_are_noise() -> None:
@@ -183,7 +268,13 @@ def test_the_worker_answers_each_order_with_one_line(tiny: BuiltBundle, tmp_path
         )
     finally:
         gc.enable()
-    assert loaded == {"loaded": True}
+    assert loaded == {
+        "intra_op_threads": 1,
+        "inter_op_threads": 1,
+        "spinning": False,
+        "affinity": sorted(os.sched_getaffinity(0)),
+        "batches": True,
+    }
     assert answer["classes"] == [1, 2]
     assert len(answer["durations_ns"]) == 2
     assert min(answer["durations_ns"]) > 0
@@ -196,7 +287,9 @@ def test_an_order_that_cannot_be_followed_is_refused() -> None:
     try:
         with pytest.raises(ValueError, match="found the order 'predict' before 'load'"):
             _served({"do": "predict", "start": 0, "stop": 1})
-        with pytest.raises(ValueError, match="found the order 'dance', expected load, predict or memory"):
+        with pytest.raises(
+            ValueError, match="found the order 'dance', expected load, predict, batch, arrivals, roofs or memory"
+        ):
             _served({"do": "dance"})
     finally:
         gc.enable()

@@ -9,6 +9,7 @@ from dataclasses import replace
 import decisions
 import pytest
 
+from parsimony.measurement_json import from_json, to_json
 from parsimony.readings import steps_to
 from parsimony.receipt import dumps, receipt
 from parsimony.records import Decision
@@ -95,6 +96,25 @@ def test_a_measurement_is_written_with_its_intervals_and_its_environment() -> No
             "startup_s": seen.startup_s,
             "noise": 0.012,
             "stable": True,
+            "disturbance": {"steal_share": 0.0004, "throttled": 0, "waited_share": 0.003},
+            "warm_up": 75,
+            "ratio": {
+                "base_line": decisions.REFERENCE,
+                "value": 0.71 / 4.1,
+                "low": 0.71 / 4.1 * 0.984,
+                "high": 0.71 / 4.1 * 1.013,
+                "rounds": 20,
+                "noise_floor": 0.021,
+                "verdict": "faster",
+            },
+            "roofs": {"int8_ops_per_s": 8.6e11, "fp32_ops_per_s": 2.2e11, "memory_bytes_per_s": 2.9e10},
+            "efficiency": {
+                "tokens": 13,
+                "int8_ops": 86_000_000,
+                "fp32_ops": 0,
+                "value": 0.1 / 0.71,
+                "reason": "",
+            },
             "environment": {
                 "cpu": "Example 9 CPU at 3.1 GHz",
                 "isa": ["avx2", "avx512f", "avx512_vnni"],
@@ -107,9 +127,31 @@ def test_a_measurement_is_written_with_its_intervals_and_its_environment() -> No
                 "python": "3.11.9",
                 "versions": {"numpy": "2.3.4", "onnxruntime": "1.23.2", "tokenizers": "0.22.1"},
                 "threads": 1,
+                "intra_op_threads": 1,
+                "inter_op_threads": 1,
+                "spinning": False,
+                "affinity": [1],
             },
         }
     ]
+
+
+def test_a_measurement_is_read_back_as_it_was_written() -> None:
+    looked = replace(decisions.measurement(0.71), ratio=None, roofs=None, efficiency=None, warm_up=None)
+    unread = replace(decisions.ENVIRONMENT, governor=None, affinity=None, spinning=None)
+    for seen in (decisions.measurement(0.05), looked, replace(looked, environment=unread, disturbance=None)):
+        assert from_json(json.loads(dumps(to_json(seen)))) == seen
+
+
+def test_a_measurement_of_an_older_receipt_is_read_without_what_it_did_not_hold() -> None:
+    seen = replace(decisions.measurement(0.71), ratio=None, roofs=None, efficiency=None, warm_up=None, disturbance=None)
+    old = json.loads(dumps(to_json(seen)))
+    for key in ("ratio", "roofs", "efficiency", "warm_up", "disturbance"):
+        del old[key]
+    for key in ("intra_op_threads", "inter_op_threads", "spinning", "affinity"):
+        del old["environment"][key]
+    unsaid = {"intra_op_threads": None, "inter_op_threads": None, "spinning": None, "affinity": None}
+    assert from_json(old) == replace(seen, environment=replace(seen.environment, **unsaid))
 
 
 def test_quarantine_is_counted_by_check() -> None:

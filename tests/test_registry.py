@@ -399,6 +399,16 @@ def test_headline_numbers_are_those_of_the_worst_target(tmp_path: Path) -> None:
     assert (numbers["here/p99_ms"], numbers["edge_arm/p99_ms"]) == (1.0, 4.0)
 
 
+def test_a_p99_of_too_few_samples_is_no_headline(tmp_path: Path) -> None:
+    judged = replace(
+        judged_pass("a", write_tiny_bundle(tmp_path / "a")),
+        measurements=(measured("here", 1.0), replace(measured("edge", 4.0), samples=367)),
+    )
+    numbers = numbers_of(judged)
+    assert "p99_ms" not in numbers and "edge/p99_ms" not in numbers
+    assert (numbers["here/p99_ms"], numbers["p50_ms"]) == (1.0, 0.3)
+
+
 # --- versions -------------------------------------------------------------------------------------
 
 

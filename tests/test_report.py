@@ -20,9 +20,9 @@ from parsimony.bundle import write_bundle
 from parsimony.plots import latency, size_against_quality
 from parsimony.readings import nearest_miss, reference_quality, short_names
 from parsimony.receipt import receipt
-from parsimony.records import Decision, GateResult, Measurement, Quantile
+from parsimony.records import Decision, Disturbance, GateResult, Measurement, Quantile
 from parsimony.report import html, markdown, sentence, table, version_card
-from parsimony.report_grids import Grid, cost, data, promises, slices
+from parsimony.report_grids import Grid, cost, data, machines, measurements, promises, slices
 from parsimony.report_markdown import escape
 
 EVERY: dict[str, Callable[[], Decision]] = {
@@ -123,6 +123,81 @@ def test_names_keep_their_base_where_two_bases_would_look_alike() -> None:
     pair = (replace(before.judged[0], candidate=one), replace(before.judged[0], candidate=two))
     names = short_names(replace(before, outcome="none", winner=None, judged=pair))
     assert names == {one: one, two: two}
+
+
+# --- speed ----------------------------------------------------------------------------------------
+
+
+def _remeasured(**changes: object) -> Decision:
+    """Return the promoting decision with other measurements."""
+    before = decisions.decision()
+    rungs = tuple(replace(j, measurements=tuple(replace(m, **changes) for m in j.measurements)) for j in before.judged)
+    return replace(before, judged=rungs)
+
+
+def test_the_table_of_speed_says_who_is_faster_than_the_base_line_and_how_near_to_the_roof() -> None:
+    [grid] = measurements(decisions.decision())
+    assert grid.title == "Speed on target here"
+    rows = {row[0]: row[1:] for row in grid.rows}
+    assert rows["student.layers-2+trim+fusion+int4"] == (
+        "0.710", "1.56 ms", "0.17× (0.17 to 0.18)", "faster than encoder", "14.1 %", "1.2%", "4,000",
+    )  # fmt: skip
+    assert rows["linear.char-ngrams"][4] == "–"
+    assert rows["encoder"][2:4] == ("1.00× (0.98 to 1.01)", "as fast as encoder")
+    assert grid.note == (
+        "The base line's twin, a second process with the same bundle, sets a noise floor of 2.1%: nothing nearer is "
+        "called a difference. No efficiency: the graph multiplies no matrices."
+    )
+
+
+def test_what_was_not_compared_is_a_dash_and_what_is_unsteady_says_so() -> None:
+    [grid] = measurements(_remeasured(ratio=None, efficiency=None, roofs=None, disturbance=None, stable=False))
+    assert {row[3:6] for row in grid.rows} == {("–", "", "–")}
+    assert all(row[6].endswith(", unstable") for row in grid.rows)
+    assert grid.note == ""
+
+
+@pytest.mark.parametrize("samples", [50, 367])
+def test_a_p99_of_too_few_samples_is_printed_nowhere(samples: int) -> None:
+    few = _remeasured(samples=samples)
+    winner = few.of(decisions.WINNER)
+    wrong = say.bare_milliseconds(winner.measurements[0].p99.value_ms)
+    for text in (html(few, {}), markdown(few), version_card(few)):
+        assert "too few samples" in text
+        assert wrong not in text
+    enough = _remeasured(samples=368)
+    for text in (html(enough, {}), markdown(enough), version_card(enough)):
+        assert "too few samples" not in text
+        assert wrong in text
+    drawn, undrawn = latency(enough), latency(few)
+    assert drawn.count("<path") > undrawn.count("<path")
+
+
+def test_the_speed_of_the_winner_is_told_against_the_base_line_and_the_roof() -> None:
+    told = "p99 1.56 ms, 1 thread, target here; 0.17× (0.17 to 0.18), faster than encoder; 14.1 % of the machine's roof"
+    assert told in markdown(decisions.decision())
+
+
+def test_the_machine_is_told_with_its_roofs_its_threads_and_what_disturbed() -> None:
+    rows = dict(machines(decisions.decision())[0].rows)
+    assert rows["roofs"] == (
+        "int8 860 and fp32 220 thousand million operations a second, memory 29.0 GB a second (measured)"
+    )
+    assert rows["disturbed"] == (
+        "stolen by other machines: 0.04 %; held back by the quota: 0 times; waited for busy cores: 0.3% of the time"
+    )
+    assert rows["threads"] == "1 within an operator, 1 between, asleep when idle; on core 1"
+    assert rows["governor"] == "performance"
+
+
+def test_what_a_machine_does_not_say_is_said_to_be_unknown() -> None:
+    unread = replace(
+        decisions.ENVIRONMENT, governor=None, intra_op_threads=None, inter_op_threads=None, spinning=None, affinity=None
+    )
+    found = _remeasured(environment=unread, disturbance=Disturbance(steal_share=None, throttled=None), roofs=None)
+    rows = dict(machines(found)[0].rows)
+    assert rows["disturbed"].count("cannot be read here") == 3
+    assert (rows["governor"], rows["threads"], rows["roofs"]) == ("cannot be read here", "1 allowed", "–")
 
 
 # --- the table ------------------------------------------------------------------------------------
@@ -373,7 +448,7 @@ def test_the_page_has_its_sections_in_order(name: str) -> None:
     decision = EVERY[name]()
     why = "Why not the others" if decision.winner else "Why none of them"
     assert re.findall(r"<h2>(.*?)</h2>", _page(decision)) == [
-        "Size against quality", "The ladder", why, "Latency", "Step by step", "What changed, slice by slice", "What was asked", "Data", "Where it was measured", "Cost",
+        "Size against quality", "The ladder", why, "Latency", "Step by step", "What changed, slice by slice", "What was asked", "Data", "How fast", "Where it was measured", "Cost",
     ]  # fmt: skip
 
 

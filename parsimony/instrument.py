@@ -1,0 +1,179 @@
+"""How far the instrument can be trusted: the same work against itself, and against work that is 5 % longer.
+
+Each repetition starts fresh processes and measures them side by side as a run does. The work is known beforehand
+(`known`), so every verdict is right or wrong. Once on the machine as it is, once with another process on the very core
+that is measured.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from parsimony import known, machine, measure
+from parsimony.bench import SAMPLE_TEXTS
+from parsimony.processes import WORKER
+from parsimony.records import Ratio, RatioVerdict, TargetSettings
+
+HASHED_BYTES = 400_000
+LONGER = 1.05
+MOST_WRONG, FEWEST_FOUND = 0.05, 0.9
+TARGET = TargetSettings(name="here", threads=1, p99_ms=None, peak_rss_bytes=None, size_bytes=None)
+_VERDICTS: tuple[RatioVerdict, ...] = ("faster", "slower", "same", "inconclusive")
+_BASE, _SAME, _LONGER = "base line", "the same", "5 % longer"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """What was said of one kind of work in many repetitions: how often which verdict, and the ratios in between."""
+
+    work: str
+    machine: str
+    repetitions: int
+    verdicts: dict[RatioVerdict, int]
+    median_ratio: float
+    middle_90: tuple[float, float]
+    median_floor: float
+
+    def share(self, *verdicts: RatioVerdict) -> float:
+        """Return how often one of these verdicts was given."""
+        return sum(self.verdicts[verdict] for verdict in verdicts) / self.repetitions
+
+
+def repeated(folders: Mapping[str, Path], module: str, repetitions: int) -> dict[str, list[Ratio]]:
+    """Measure the same side by side again and again, in fresh processes; return each one's ratios to the first."""
+    found: dict[str, list[Ratio]] = {name: [] for name in list(folders)[1:]}
+    for _ in range(repetitions):
+        seen = measure.measure(folders, SAMPLE_TEXTS * 8, TARGET, module=module)
+        for name, ratios in found.items():
+            if (ratio := seen[name].ratio) is not None:
+                ratios.append(ratio)
+    return found
+
+
+def row(work: str, state: str, ratios: Sequence[Ratio]) -> Row:
+    """Return what these ratios say together."""
+    counted = Counter(ratio.verdict for ratio in ratios)
+    values = [ratio.value for ratio in ratios]
+    low, high = np.quantile(values, (0.05, 0.95))
+    return Row(
+        work=work,
+        machine=state,
+        repetitions=len(ratios),
+        verdicts={verdict: counted[verdict] for verdict in _VERDICTS},
+        median_ratio=float(np.median(values)),
+        middle_90=(float(low), float(high)),
+        median_floor=float(np.median([ratio.noise_floor for ratio in ratios])),
+    )
+
+
+def known_work(folder: Path) -> dict[str, Path]:
+    """Write the base line's work, the same again, and work that is 5 % longer, into a folder."""
+    shares = {_BASE: 1.0, _SAME: 1.0, _LONGER: LONGER}
+    return {
+        name: known.write(folder / f"{number}.json", known.Known(hashed_bytes=round(HASHED_BYTES * share)))
+        for number, (name, share) in enumerate(shares.items())
+    }
+
+
+@contextlib.contextmanager
+def one_core_loaded() -> Iterator[None]:
+    """Keep the core that is measured busy with another process; one of the others where cores cannot be chosen."""
+    process = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+    try:
+        if mine := machine.measuring_cores(1):
+            os.sched_setaffinity(process.pid, mine)
+        yield
+    finally:
+        process.kill()
+        process.wait()
+
+
+def experiment(repetitions: int, bundle: Path | None = None) -> list[Row]:
+    """Return one row for each kind of work and state of the machine; a bundle is compared with itself, half as often."""
+    rows = []
+    for state in ("as it is", "its core loaded"):
+        with tempfile.TemporaryDirectory() as scratch, contextlib.ExitStack() as stack:
+            if state != "as it is":
+                stack.enter_context(one_core_loaded())
+            found = repeated(known_work(Path(scratch)), known.MODULE, repetitions)
+            rows += [row(name, state, ratios) for name, ratios in found.items()]
+            if bundle is not None:
+                same = repeated({_BASE: bundle, _SAME: bundle}, WORKER, max(1, repetitions // 2))[_SAME]
+                rows.append(row("the same bundle", state, same))
+    return rows
+
+
+def holds(rows: Sequence[Row]) -> bool:
+    """Say whether the instrument keeps its promises.
+
+    What is the same is called different at most 5 times in 100, on a loaded core too; what is 5 % longer is found at
+    least 90 times in 100 on the machine as it is, and never called faster.
+    """
+    longer = [found for found in rows if found.work == _LONGER]
+    return (
+        all(found.share("faster", "slower") <= MOST_WRONG for found in rows if found.work != _LONGER)
+        and all(found.share("slower") >= FEWEST_FOUND for found in longer if found.machine == "as it is")
+        and not any(found.verdicts["faster"] for found in longer)
+    )
+
+
+def table(rows: Sequence[Row]) -> str:
+    """Return the rows as a Markdown table."""
+    head = (
+        "| work | machine | repetitions | faster | slower | same | inconclusive | ratio (middle 90 %) | noise floor |"
+    )
+    lines = [head, "|---|---|" + "---:|" * 7]
+    for found in rows:
+        counts = " | ".join(str(found.verdicts[verdict]) for verdict in _VERDICTS)
+        low, high = found.middle_90
+        lines.append(
+            f"| {found.work} | {found.machine} | {found.repetitions} | {counts} | "
+            f"{found.median_ratio:.4f} ({low:.4f} to {high:.4f}) | {found.median_floor:.1%} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the experiment, write the page to the file named, print one JSON line; 1 when a promise is not kept.
+
+    Arguments: repetitions, the page, and, if one is at hand, a folder with a bundle.
+    """
+    repetitions, path = int(arguments[0]), Path(arguments[1])
+    here = machine.environment(TARGET.threads)
+    rows = experiment(repetitions, Path(arguments[2]) if len(arguments) > 2 else None)
+    versions = ", ".join(f"{name} {version}" for name, version in here.versions)
+    date = f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d}"
+    about = f"{here.cpu}, {here.cores} cores, load {here.load_1m:.2f} before; {versions}; {date}"
+    page = _PAGE.format(about=about, table=table(rows), rounds=measure.ROUNDS, block=measure.BLOCK)
+    path.write_text(page, encoding="utf-8")
+    found = {"machine": about, "rows": [asdict(each) for each in rows], "holds": holds(rows)}
+    sys.stdout.write(json.dumps(found) + "\n")
+    return 0 if holds(rows) else 1
+
+
+_PAGE = """# The instrument, measured
+
+`make instrument` wrote this page. {about}.
+
+Every repetition starts fresh processes, warms them up and measures them side by side in {rounds} rounds of {block} texts, as a run
+does; a third process, the base line's twin, sets the noise floor. *The same*: two processes with the same work, so "faster"
+and "slower" are both wrong; at most 5 % are promised. *5 % longer*: it hashes 5 % more bytes a text, so "slower" is right; 90 %
+are promised on the machine as it is, and that it is never called faster. *Its core loaded*: another process spins on the
+very core that is measured.
+
+{table}"""
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
