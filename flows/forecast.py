@@ -14,7 +14,7 @@ from parsimony.trunk_store import Grown
 
 # Seconds, before anything has been seen on this machine.
 _LAYER_EPOCH_ROW_S = 6e-4
-_CANDIDATE_S, _END_S = 4.0, 25.0
+_CANDIDATE_S, _END_S, _TESTED = 4.0, 35.0, 4
 _FORWARD_TO_STEP = 3.0
 _NARROW_SHARE, _FEW_HEADS_SHARE = 0.6, 0.4
 
@@ -40,6 +40,8 @@ class Forecast:
     layers: int = 6
     training_s: float = 0.0
     waiting: int = 20
+    done: int = 0
+    exam: float = 1.0
 
     def probed(self, grown: Grown, dataset: Dataset) -> None:
         """Learn from a probe, one forward pass over all rows, how fast this machine is."""
@@ -51,6 +53,7 @@ class Forecast:
         self.reference = Candidate(trunk=reference).id
         self.row_s *= self.layers / layers
         self.layers = layers
+        self.exam = dataset.sealed / dataset.search
         self.training_s = layers * plan.training.epochs * dataset.train * self.row_s
         self._tell()
 
@@ -77,7 +80,13 @@ class Forecast:
     def built(self) -> None:
         """Take one candidate off the list."""
         self.waiting = max(self.waiting - 1, 0)
+        self.done += 1
         self._tell()
 
+    def end_s(self) -> float:
+        """Return about how many seconds measuring, certifying and publishing take, from what an evaluation takes."""
+        evaluation_s = self.run.stages.get("evaluate", 0.0) / max(self.done, 1)
+        return _END_S + _TESTED * self.exam * evaluation_s
+
     def _tell(self) -> None:
-        self.run.left_s = self.training_s + self.waiting * _CANDIDATE_S + _END_S
+        self.run.left_s = self.training_s + self.waiting * _CANDIDATE_S + self.end_s()

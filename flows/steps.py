@@ -228,10 +228,10 @@ def climb(run: Session, dataset: Dataset, rungs: Sequence[search.Rung], done: Se
 
 
 def _too_late(run: Session, dataset: Dataset, students: Sequence[Trunk]) -> dict[Trunk, str]:
-    """Return, with the reason, the students that would not be trained before the budget is used up."""
+    """Return, with the reason, the students with which the run would not end within its budget."""
     budget = run.plan.search.budget_minutes
-    left = budget * 60 - run.run.elapsed_s
-    reason = f"not trained: it would not be ready within the budget of {budget:g} minutes"
+    left = budget * 60 - run.run.elapsed_s - run.forecast.end_s()
+    reason = f"not trained: the run would not end within its budget of {budget:g} minutes"
     return {trunk: reason for trunk in students if run.forecast.cost_s(trunk, dataset, run.plan) > left}
 
 
