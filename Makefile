@@ -53,7 +53,7 @@ simulate: $(READY)
 	@$(BIN)/python -m parsimony.simulation 2000 docs/simulation.md
 
 # mutmut gets an environment of its own, as Olive does. One mutant at a time, so that none runs out of time for
-# another: about ten minutes on an idle core.
+# another: ten minutes on one core, more on a busy one.
 MUTATE := .mutate
 mutate: $(MUTATE)/.ready
 	@rm -rf mutants

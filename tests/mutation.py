@@ -141,8 +141,8 @@ def main(arguments: Sequence[str]) -> int:
 _PAGE = """# Mutants of the arithmetic
 
 `make mutate` wrote this page. It changes one thing at a time in the functions that decide (a comparison, a sign, a number, an
-argument, a word) and runs their tests: a change that no test notices is a rule that no test holds. {where_from}. Not
-changed are constants of modules and functions with a decorator.
+argument, a word) and runs their tests: a change that no test notices is a rule that no test holds. Not changed are constants
+of modules and functions with a decorator. {where_from}.
 
 | module | mutants | killed | of these out of time | survived | killed, % |
 |---|---:|---:|---:|---:|---:|
