@@ -74,7 +74,9 @@ class Search(Section):
     families: tuple[Literal["linear", "student", "encoder"], ...] = Field(
         ("linear", "student", "encoder"), min_length=1, description="ways to get a trained model"
     )
-    budget_minutes: float = Field(30.0, gt=0.0, description="a student with which the run would take longer is not trained")
+    budget_minutes: float = Field(
+        30.0, gt=0.0, description="a student with which the run would take longer is not trained"
+    )
 
 
 class Training(Section):

@@ -94,6 +94,27 @@ def certify_itself(
     )
 
 
+def gain(
+    truth: np.ndarray,
+    champion: np.ndarray,
+    candidate: np.ndarray,
+    classes: int,
+    gates: GateSettings,
+    *,
+    tests: int,
+    seed: int,
+) -> float:
+    """Return the lower bound of the metric's difference, candidate minus champion, on the same rows.
+
+    tests: how many candidates are compared with the champion; they share 1 - confidence (Bonferroni).
+    """
+    confidence = 1 - (1 - gates.confidence) / tests
+    if gates.metric == "macro_f1":
+        return stats.macro_f1_bounds(truth, champion, candidate, classes, confidence, seed)[0]
+    b, c = stats.discordant(truth, champion, candidate)
+    return stats.paired_bounds(b, c, len(truth), confidence)[0]
+
+
 def _verdict(low: float, high: float, limit: float) -> GateVerdict:
     if low > limit:
         return "pass"

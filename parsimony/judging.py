@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 
 import numpy as np
 
@@ -131,11 +132,20 @@ def certified(
     settings: GateSettings,
     seed: int,
 ) -> list[Entry]:
-    """Return the entries with certificates: those of the sequence, and the champion's, which is tested by itself."""
-    found = certify(order, answers, reference, truth, classes, rows, settings, seed)
+    """Return the entries with certificates: those of the sequence, and the champion's, which is tested by itself.
+
+    Each of the others is compared with the champion, too.
+    """
+    kept = cache(answers)
+    found = certify(order, kept, reference, truth, classes, rows, settings, seed)
     for entry in entries:
-        if entry.is_champion and entry.bundle is not None and entry.id not in found:
-            found |= certify((entry.id,), answers, reference, truth, classes, rows, settings, seed)
+        if entry.is_champion and entry.bundle is not None:
+            found = certify((entry.id,), kept, reference, truth, classes, rows, settings, seed) | found
+            others = [name for name in found if name != entry.id]
+            for name in others:
+                certificate, floor = found[name]
+                bound = gates.gain(truth, kept(entry.id), kept(name), classes, settings, tests=len(others), seed=seed)
+                found[name] = replace(certificate, over_champion=bound), floor
     return with_certificates(entries, found)
 
 

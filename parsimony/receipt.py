@@ -141,6 +141,7 @@ def _certified(found: Certificate | None) -> Json | None:
         "only_candidate_right": found.only_candidate_right,
         "needed": found.needed,
         "position": found.position,
+        "over_champion": found.over_champion,
     }
 
 

@@ -354,7 +354,8 @@ class Certificate:
 
     `difference` is candidate minus reference, `lower_bound` its one-sided bound at the plan's
     confidence; `needed` says how many rows would probably settle an inconclusive verdict. `slices` compares the two on
-    the rows of every label and of every value of every named column.
+    the rows of every label and of every value of every named column. `over_champion` is the one-sided lower bound of
+    candidate minus champion on the same rows, None where there is none to compare with.
     """
 
     n: int
@@ -367,6 +368,7 @@ class Certificate:
     needed: int | None
     position: int
     slices: tuple[Slice, ...] = ()
+    over_champion: float | None = None
 
     def __post_init__(self) -> None:
         _finite("difference", self.difference)

@@ -143,8 +143,8 @@ def _rank(judged: Judged) -> tuple[int, float, str]:
 def decide(judged: Sequence[Judged]) -> tuple[Outcome, str | None, str]:
     """Return the outcome, the winner's id and the reason.
 
-    A champion that still passes stays unless the new model is smaller by at least the step: production is not
-    changed for noise.
+    A champion that still passes stays unless a new model is smaller by at least the step, or not larger by the step and
+    better beyond noise: production is not changed for noise.
     """
     winner = smallest(judged)
     champion = next((j for j in judged if j.is_champion), None)
@@ -155,19 +155,29 @@ def decide(judged: Sequence[Judged]) -> tuple[Outcome, str | None, str]:
         return "promoted", winner.candidate, "the smallest candidate that passes every gate; there was no champion"
     if not _passes(champion):
         return "promoted", winner.candidate, f"the champion no longer passes: {champion.reason}"
-    return _against_champion(winner, champion)
+    return _against_champion(winner, champion, smallest([j for j in judged if _is_better(j, champion)]))
 
 
-def _against_champion(winner: Judged, champion: Judged) -> tuple[Outcome, str | None, str]:
+def _against_champion(winner: Judged, champion: Judged, better: Judged | None) -> tuple[Outcome, str | None, str]:
     if winner.bundle is None or champion.bundle is None:
         raise ValueError("winner and champion need a bundle each")
-    if winner.bundle.digest == champion.bundle.digest:
-        return "kept", champion.candidate, "the champion is still the smallest candidate that passes every gate"
     saved = 1 - winner.bundle.size_bytes / champion.bundle.size_bytes
     if saved >= SMALLER_STEP:
         return "promoted", winner.candidate, f"{saved:.0%} smaller than the champion and passes every gate"
+    if better is not None:
+        return "promoted", better.candidate, "better than the champion beyond noise, not larger, and passes every gate"
+    if winner.bundle.digest == champion.bundle.digest:
+        return "kept", champion.candidate, "the champion is still the smallest candidate that passes every gate"
     reason = f"the champion still passes and the best new candidate is not {SMALLER_STEP:.0%} smaller"
     return "kept", champion.candidate, reason
+
+
+def _is_better(judged: Judged, champion: Judged) -> bool:
+    """Say whether a candidate is better than the champion beyond noise, and not larger by the step."""
+    if judged.bundle is None or judged.certificate is None or champion.bundle is None:
+        return False
+    better = judged.certificate.over_champion is not None and judged.certificate.over_champion > 0
+    return better and judged.bundle.size_bytes < (1 + SMALLER_STEP) * champion.bundle.size_bytes
 
 
 def _nearest_miss(judged: Sequence[Judged]) -> str:

@@ -140,6 +140,22 @@ def test_an_inconclusive_comparison_tells_how_many_rows_are_missing() -> None:
     )
 
 
+def test_a_gain_is_the_lower_bound_on_the_same_rows_at_the_level_that_all_comparisons_share() -> None:
+    truth, champion, candidate = pair(1000, 10, 50)
+    assert (
+        gates.gain(truth, champion, candidate, 2, SETTINGS, tests=1, seed=0)
+        == stats.paired_bounds(10, 50, 1000, 0.95)[0]
+    )
+    shared = gates.gain(truth, champion, candidate, 2, SETTINGS, tests=4, seed=0)
+    assert shared == stats.paired_bounds(10, 50, 1000, 1 - (1 - 0.95) / 4)[0]
+
+
+def test_a_gain_in_macro_f1_is_the_lower_bound_of_the_bootstrap() -> None:
+    truth, champion, candidate = pair(300, 10, 50)
+    found = gates.gain(truth, champion, candidate, 2, MACRO, tests=2, seed=3)
+    assert found == stats.macro_f1_bounds(truth, champion, candidate, 2, 1 - (1 - 0.95) / 2, 3)[0]
+
+
 def test_an_inconclusive_macro_f1_tells_how_many_rows_are_missing_too() -> None:
     certificate = certify(100, 2, 1, MACRO)
     assert certificate.verdict == "inconclusive"

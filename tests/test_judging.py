@@ -349,3 +349,29 @@ def test_the_certifiable_margin_is_that_of_the_median_candidate() -> None:
 def test_without_a_candidate_apart_a_twentieth_is_taken(entries: list[Searched]) -> None:
     expected = stats.smallest_margin(0.05, 3080, 0.95)
     assert judging.certifiable_margin(entries, 3080, SETTINGS) == expected
+
+
+# --- against the champion -------------------------------------------------------------------------
+
+
+def test_whoever_is_tested_is_compared_with_the_champion_on_the_same_rows() -> None:
+    """The champion alone is right on ten rows, the candidate alone on fifty."""
+    mine, other, champion = entry("student"), entry("encoder"), replace(entry("linear"), is_champion=True)
+    answers = {mine.id: wrong_on(range(10)), other.id: wrong_on(range(20, 70)), champion.id: wrong_on(range(20, 70))}
+    sealed = Sealed(reference=REFERENCE, **answers)
+    wide = replace(SETTINGS, margin=0.2)
+    done = judging.certified((mine, other, champion), (mine.id, other.id), sealed, "reference", TRUTH, 4, ROWS, wide, 0)
+    over = [one.certificate.over_champion for one in done if one.certificate is not None]
+    assert over == [
+        stats.paired_bounds(10, 50, N, 0.975)[0],
+        stats.paired_bounds(0, 0, N, 0.975)[0],
+        None,
+    ]
+
+
+def test_without_a_champion_there_is_nothing_to_compare_with() -> None:
+    mine = entry("student")
+    sealed = Sealed(reference=REFERENCE, **{mine.id: REFERENCE})
+    [done] = judging.certified((mine,), (mine.id,), sealed, "reference", TRUTH, 4, ROWS, SETTINGS, 0)
+    assert done.certificate is not None
+    assert done.certificate.over_champion is None

@@ -76,6 +76,7 @@ def test_a_certificate_is_written_with_its_evidence() -> None:
         "only_candidate_right": 86,
         "needed": expected.needed,
         "position": 6,
+        "over_champion": None,
     }
 
 

@@ -56,6 +56,7 @@ def judged(
     accuracy: float = 0.92,
     gates: tuple[GateResult, ...] | None = None,
     champion: bool = False,
+    over: float | None = None,
 ) -> Judged:
     """Return a candidate at the end of a run; without a bound it did not reach the sealed split."""
     word: GateVerdict = "pass" if verdict == "pass" else "fail" if verdict == "fail" else "inconclusive"
@@ -73,6 +74,7 @@ def judged(
             verdict=word,
             needed=None,
             position=1,
+            over_champion=over,
         )
     return Judged(
         candidate=candidate,
@@ -309,9 +311,40 @@ def test_the_reasons_for_replacing_and_for_keeping_a_champion_name_the_saving() 
     )
 
 
-def test_of_the_same_size_as_the_champion_a_better_new_one_changes_nothing() -> None:
-    found = [judged("new", 100, difference=0.01), judged("champion", 100, champion=True)]
+def test_of_the_same_size_as_the_champion_one_that_is_better_within_noise_changes_nothing() -> None:
+    found = [judged("new", 100, difference=0.01, over=-0.001), judged("champion", 100, champion=True)]
     assert decide(found)[:2] == ("kept", "champion")
+
+
+@pytest.mark.parametrize(
+    ("size", "over", "winner"),
+    [
+        (96, 0.001, "new"),
+        (104, 0.001, "new"),
+        (105, 0.001, "champion"),
+        (104, 0.0, "champion"),
+        (104, None, "champion"),
+    ],
+)
+def test_one_that_is_better_beyond_noise_replaces_a_champion_that_is_hardly_smaller(
+    size: int, over: float | None, winner: str
+) -> None:
+    found = [judged("new", size, over=over), judged("champion", 100, champion=True), judged("encoder", 900, over=0.01)]
+    assert decide(found)[1] == winner
+    if winner == "new":
+        assert decide(found)[::2] == (
+            "promoted", "better than the champion beyond noise, not larger, and passes every gate",
+        )  # fmt: skip
+
+
+def test_one_that_is_better_but_does_not_pass_replaces_no_champion() -> None:
+    found = [judged("new", 100, "fail", over=0.01), judged("champion", 100, champion=True)]
+    assert decide(found)[:2] == ("kept", "champion")
+
+
+def test_the_smallest_of_those_that_are_better_is_promoted() -> None:
+    champion = judged("champion", 100, champion=True)
+    assert decide([judged("one", 103, over=0.02), judged("two", 101, over=0.01), champion])[1] == "two"
 
 
 @pytest.mark.parametrize("verdict", ["fail", "inconclusive", "not certified", "not built"])
