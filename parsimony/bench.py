@@ -76,7 +76,7 @@ def lines(found: Bench) -> tuple[str, ...]:
     seen = found.measurement
     ratio = seen.ratio
     trust = "" if seen.stable else "; UNSTEADY: repeat it on a quieter machine"
-    apart = "" if ratio is None else f", a twin {say.signed(ratio.value - 1)}, noise floor {ratio.noise_floor:.1%}"
+    apart = "" if ratio is None else f", its twin {ratio.value:.3f}×, noise floor {ratio.noise_floor:.1%}"
     return (
         f"size        {say.size(found.size_bytes)}, memory {say.size(seen.peak_rss_bytes)} at most, "
         f"start-up {seen.startup_s:.2f} s",

@@ -25,11 +25,12 @@ def with_roofs(
 
 
 def _of(seen: Measurement, folder: Path, text: str, roofs: Roofs) -> Efficiency:
-    """Return the efficiency of a bundle that had its cores to itself; none of one that waited for others."""
+    """Return the efficiency of a bundle, without a value when it waited for cores that others used."""
+    found = efficiency(folder, text, seen.p50.value_ms, roofs)
     waited = seen.disturbance.waited_share if seen.disturbance is not None else None
-    if waited is not None and waited > BUSY:
-        return _none("it waited for cores that others used, more than 5 % of the time")
-    return efficiency(folder, text, seen.p50.value_ms, roofs)
+    if found.value is None or waited is None or waited <= BUSY:
+        return found
+    return replace(found, value=None, reason=f"it waited for busy cores, more than {BUSY:.0%} of the time")
 
 
 def median_text(texts: Sequence[str]) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -26,12 +27,14 @@ from parsimony.bench import SAMPLE_TEXTS
 from parsimony.processes import WORKER
 from parsimony.records import Ratio, RatioVerdict, TargetSettings
 
+log = logging.getLogger(__name__)
+
 HASHED_BYTES = 400_000
 LONGER = 1.05
 MOST_WRONG, FEWEST_FOUND = 0.05, 0.9
 TARGET = TargetSettings(name="here", threads=1, p99_ms=None, peak_rss_bytes=None, size_bytes=None)
 _VERDICTS: tuple[RatioVerdict, ...] = ("faster", "slower", "same", "inconclusive")
-_BASE, _SAME, _LONGER = "base line", "the same", "5 % longer"
+_BASE, _SAME, _LONGER, _BUNDLE = "base line", "the same", "5 % longer", "the same bundle"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,16 +105,17 @@ def one_core_loaded() -> Iterator[None]:
 
 def experiment(repetitions: int, bundle: Path | None = None) -> list[Row]:
     """Return one row for each kind of work and state of the machine; a bundle is compared with itself, half as often."""
-    rows = []
-    for state in ("as it is", "its core loaded"):
-        with tempfile.TemporaryDirectory() as scratch, contextlib.ExitStack() as stack:
-            if state != "as it is":
-                stack.enter_context(one_core_loaded())
-            found = repeated(known_work(Path(scratch)), known.MODULE, repetitions)
-            rows += [row(name, state, ratios) for name, ratios in found.items()]
-            if bundle is not None:
-                same = repeated({_BASE: bundle, _SAME: bundle}, WORKER, max(1, repetitions // 2))[_SAME]
-                rows.append(row("the same bundle", state, same))
+    with tempfile.TemporaryDirectory() as scratch:
+        kinds = [(known_work(Path(scratch)), known.MODULE, repetitions)]
+        if bundle is not None:
+            kinds.append(({_BASE: bundle, _BUNDLE: bundle}, WORKER, max(1, repetitions // 2)))
+        rows: list[Row] = []
+        for folders, module, times in kinds:
+            for state, loaded in (("as it is", contextlib.nullcontext), ("its core loaded", one_core_loaded)):
+                with loaded():
+                    found = repeated(folders, module, times)
+                rows += [row(name, state, ratios) for name, ratios in found.items()]
+                log.info("%s", table(rows))
     return rows
 
 
@@ -150,6 +154,7 @@ def main(arguments: Sequence[str]) -> int:
 
     Arguments: repetitions, the page, and, if one is at hand, a folder with a bundle.
     """
+    logging.basicConfig(level=logging.INFO, format="%(message)s")  # on standard error
     repetitions, path = int(arguments[0]), Path(arguments[1])
     here = machine.environment(TARGET.threads)
     rows = experiment(repetitions, Path(arguments[2]) if len(arguments) > 2 else None)

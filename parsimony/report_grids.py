@@ -151,24 +151,24 @@ def _where(finding: Finding) -> tuple[str, ...]:
 def measurements(decision: Decision) -> tuple[Grid, ...]:
     """Return one table for each target of what was measured, smallest candidate first."""
     names = short_names(decision)
-    seen = [(names[judged.candidate], m) for judged in ladder(decision) for m in judged.measurements]
+    seen = [(judged.candidate, m) for judged in ladder(decision) for m in judged.measurements]
     targets = dict.fromkeys(m.target for _, m in seen)
-    return tuple(_measured(target, [(name, m) for name, m in seen if m.target == target]) for target in targets)
+    return tuple(_measured(target, [(j, m) for j, m in seen if m.target == target], names) for target in targets)
 
 
-def _measured(target: str, seen: list[tuple[str, Measurement]]) -> Grid:
+def _measured(target: str, seen: list[tuple[str, Measurement]], names: dict[str, str]) -> Grid:
     rows = tuple(
         (
-            name,
+            names[candidate],
             say.bare_milliseconds(m.p50.value_ms),
             speed.p99(m),
             speed.ratio(m.ratio),
-            speed.against(m.ratio),
+            speed.against(m.ratio, candidate),
             say.NONE if m.efficiency is None or m.efficiency.value is None else say.percent(m.efficiency.value),
             f"{m.noise:.1%}" if m.stable else f"{m.noise:.1%}, unstable",
             say.count(m.samples),
         )
-        for name, m in seen
+        for candidate, m in seen
     )
     columns = ("candidate", "p50 ms", "p99", "× p50 of the base line", "verdict", "efficiency", "noise", "samples")
     return Grid(title=f"Speed on target {target}", columns=columns, rows=rows, note=_measured_note(seen))

@@ -225,7 +225,7 @@ def _section(title: str, words: str, content: Iterable[Grid]) -> str:
 def _grid(grid: Grid) -> str:
     table = _pairs(grid) if not grid.columns else _rows(grid)
     content = _scroll(grid.title, table) if grid.rows else ""
-    kind = "wide" if "reason" in grid.columns else ""
+    kind = "wide" if "reason" in grid.columns or len(grid.columns) > 6 else ""
     return f'<section class="{kind}"><h3>{_text(grid.title)}</h3>{content}{_paragraph(grid.note, "note")}</section>'
 
 

@@ -149,9 +149,11 @@ def _speed_figure(judged: Judged) -> tuple[KeyFigure, ...]:
     if seen is None:
         return ()
     threads = f"{seen.environment.threads} thread{'' if seen.environment.threads == 1 else 's'}"
-    compared = f"; {speed.ratio(seen.ratio)}, {speed.against(seen.ratio)}" if seen.ratio is not None else ""
+    compared = (
+        f"; {speed.against(seen.ratio, judged.candidate)}, {seen.ratio.value:.2f}×" if seen.ratio is not None else ""
+    )
     used = seen.efficiency.value if seen.efficiency is not None else None
-    share = f"; {say.percent(used)} of the machine's roof" if used is not None else ""
+    share = f"; {say.percent(used)} of the roof" if used is not None else ""
     note = f"p99 {speed.p99(seen)}, {threads}, target {seen.target}{compared}{share}"
     return (KeyFigure(label="p50 latency, text to label", value=say.milliseconds(seen.p50.value_ms), note=note),)
 

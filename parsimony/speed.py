@@ -19,13 +19,19 @@ def ratio(found: Ratio | None) -> str:
     """Return a ratio with its interval: `0.31× (0.30 to 0.32)`; a dash when nothing was compared."""
     if found is None:
         return say.NONE
-    return f"{found.value:.2f}× ({found.low:.2f} to {found.high:.2f})"
+    return f"{_times(found.value)}× ({_times(found.low)} to {_times(found.high)})"
 
 
-def against(found: Ratio | None) -> str:
-    """Return what a ratio says: `faster than encoder`, `not told from encoder`; nothing without a ratio."""
+def _times(value: float) -> str:
+    return f"{value:.2f}" if value >= 0.1 else say.significant(value, 2)
+
+
+def against(found: Ratio | None, candidate: str) -> str:
+    """Return what a candidate's ratio says: `faster than encoder`, `not told from encoder`; nothing without a ratio."""
     if found is None:
         return ""
+    if found.base_line == candidate:
+        return "the base line, by its twin"
     name = without_base(found.base_line)
     words = {
         "faster": f"faster than {name}",

@@ -15,6 +15,7 @@ import decisions
 import numpy as np
 import pytest
 
+from parsimony import speed
 from parsimony import wording as say
 from parsimony.bundle import write_bundle
 from parsimony.plots import latency, size_against_quality
@@ -143,11 +144,20 @@ def test_the_table_of_speed_says_who_is_faster_than_the_base_line_and_how_near_t
         "0.710", "1.56 ms", "0.17× (0.17 to 0.18)", "faster than encoder", "14.1 %", "1.2%", "4,000",
     )  # fmt: skip
     assert rows["linear.char-ngrams"][4] == "–"
-    assert rows["encoder"][2:4] == ("1.00× (0.98 to 1.01)", "as fast as encoder")
+    assert rows["encoder"][2:4] == ("1.00× (0.98 to 1.01)", "the base line, by its twin")
     assert grid.note == (
         "The base line's twin, a second process with the same bundle, sets a noise floor of 2.1%: nothing nearer is "
         "called a difference. No efficiency: the graph multiplies no matrices."
     )
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [(3.304, "3.30× (3.30 to 3.30)"), (0.1, "0.10× (0.10 to 0.10)"), (0.00346, "0.0035× (0.0035 to 0.0035)")],
+)
+def test_a_ratio_keeps_two_digits_however_small_it_is(value: float, words: str) -> None:
+    found = replace(decisions.ratio(1.0, stable=True), value=value, low=value, high=value)
+    assert speed.ratio(found) == words
 
 
 def test_what_was_not_compared_is_a_dash_and_what_is_unsteady_says_so() -> None:
@@ -174,7 +184,7 @@ def test_a_p99_of_too_few_samples_is_printed_nowhere(samples: int) -> None:
 
 
 def test_the_speed_of_the_winner_is_told_against_the_base_line_and_the_roof() -> None:
-    told = "p99 1.56 ms, 1 thread, target here; 0.17× (0.17 to 0.18), faster than encoder; 14.1 % of the machine's roof"
+    told = "p99 1.56 ms, 1 thread, target here; faster than encoder, 0.17×; 14.1 % of the roof"
     assert told in markdown(decisions.decision())
 
 
