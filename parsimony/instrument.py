@@ -104,7 +104,7 @@ def one_core_loaded() -> Iterator[None]:
 
 
 def experiment(repetitions: int, bundle: Path | None = None) -> list[Row]:
-    """Return one row for each kind of work and state of the machine; a bundle is compared with itself, a quarter as often."""
+    """Return one row for each kind of work and state of the machine; a bundle is compared with itself, less often."""
     with tempfile.TemporaryDirectory() as scratch:
         kinds = [(known_work(Path(scratch)), known.MODULE, repetitions)]
         if bundle is not None:
