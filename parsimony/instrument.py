@@ -104,11 +104,11 @@ def one_core_loaded() -> Iterator[None]:
 
 
 def experiment(repetitions: int, bundle: Path | None = None) -> list[Row]:
-    """Return one row for each kind of work and state of the machine; a bundle is compared with itself, half as often."""
+    """Return one row for each kind of work and state of the machine; a bundle is compared with itself, less often."""
     with tempfile.TemporaryDirectory() as scratch:
         kinds = [(known_work(Path(scratch)), known.MODULE, repetitions)]
         if bundle is not None:
-            kinds.append(({_BASE: bundle, _BUNDLE: bundle}, WORKER, max(1, repetitions // 2)))
+            kinds.append(({_BASE: bundle, _BUNDLE: bundle}, WORKER, max(1, repetitions // 4)))
         rows: list[Row] = []
         for folders, module, times in kinds:
             for state, loaded in (("as it is", contextlib.nullcontext), ("its core loaded", one_core_loaded)):
