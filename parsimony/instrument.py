@@ -35,6 +35,8 @@ MOST_WRONG, FEWEST_FOUND = 0.05, 0.9
 TARGET = TargetSettings(name="here", threads=1, p99_ms=None, peak_rss_bytes=None, size_bytes=None)
 _VERDICTS: tuple[RatioVerdict, ...] = ("faster", "slower", "same", "inconclusive")
 _BASE, _SAME, _LONGER, _BUNDLE = "base line", "the same", "5 % longer", "the same bundle"
+# Whoever started it may be killed, and nothing may spin on after that.
+_SPINNING = "import os, sys\nwhile os.getppid() == int(sys.argv[1]): pass"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +95,7 @@ def known_work(folder: Path) -> dict[str, Path]:
 @contextlib.contextmanager
 def one_core_loaded() -> Iterator[None]:
     """Keep the core that is measured busy with another process; one of the others where cores cannot be chosen."""
-    process = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+    process = subprocess.Popen([sys.executable, "-c", _SPINNING, str(os.getpid())])
     try:
         if mine := machine.measuring_cores(1):
             os.sched_setaffinity(process.pid, mine)
