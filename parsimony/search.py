@@ -14,8 +14,9 @@ from parsimony.techniques import TECHNIQUES
 
 Chains = tuple[tuple[str, ...], ...]
 
-# A student that has at least this chance to be certified sends the search to smaller ones, another to larger ones.
-HOPEFUL = 0.5
+# The smallest student with the first chance to be certified is looked for, then the smallest one with the second, in case
+# the other is not.
+HOPEFUL, SAFE = 0.5, 0.8
 # One of how many heads and of how many neurons stay in each layer of a student, from the widest to the narrowest.
 _WIDTHS = ((1, 4), (2, 6), (3, 8))
 
@@ -74,14 +75,22 @@ def in_question(students: Sequence[Trunk], chances: Mapping[Trunk, float]) -> tu
     """Return the students that may still be worth training.
 
     `students` are sorted from the largest; `chances` holds, for those that are trained, the chance that the safest of
-    their bundles is certified. What is larger than a hopeful student cannot win; what is smaller than one without hope
-    is taken to have none either.
+    their bundles is certified. First the smallest hopeful one is looked for, then the smallest safe one.
+    """
+    return _between(students, chances, HOPEFUL) or _between(students, chances, SAFE)
+
+
+def _between(students: Sequence[Trunk], chances: Mapping[Trunk, float], least: float) -> tuple[Trunk, ...]:
+    """Return the students among which the smallest one with this chance must be.
+
+    What is larger than one that has it is not the smallest; what is smaller than one that has it not is taken not to
+    have it either.
     """
     low, high = 0, len(students)
     for place, student in enumerate(students):
         if (chance := chances.get(student)) is None:
             continue
-        if chance >= HOPEFUL:
+        if chance >= least:
             low = place + 1
         else:
             high = min(high, place)
@@ -103,7 +112,7 @@ def pointless(students: Sequence[Trunk], chances: Mapping[Trunk, float]) -> dict
         if student in chances:
             continue
         if smaller:
-            found[student] = f"not trained: {smaller[-1].id} is smaller and may well be certified"
+            found[student] = f"not trained: {smaller[-1].id} is smaller and has a chance of {chances[smaller[-1]]:.0%}"
         elif larger:
             found[student] = (
                 f"not trained: {larger[-1].id} is larger and has a chance of {chances[larger[-1]]:.0%} only"

@@ -65,11 +65,12 @@ def test_something_of_every_layer_is_left_and_no_student_comes_twice() -> None:
     assert _shapes(1, 2, 4) == ["layers-1.ffn-1", "layers-1.heads-1.ffn-1"]
 
 
-def _climb(passing: int) -> list[int]:
-    """Return the places trained, in order, when only the first `passing` students are good enough."""
+def _climb(passing: int, safe: int | None = None) -> list[int]:
+    """Return the places trained, in order, when the first `passing` students are hopeful and the first `safe` safe."""
     chances: dict[Trunk, float] = {}
     while (student := search.next_student(STUDENTS, chances)) is not None:
-        chances[student] = 0.9 if STUDENTS.index(student) < passing else 0.1
+        place = STUDENTS.index(student)
+        chances[student] = 0.9 if place < (passing if safe is None else safe) else 0.6 if place < passing else 0.1
     return [STUDENTS.index(student) for student in chances]
 
 
@@ -86,6 +87,21 @@ def test_the_smallest_student_that_passes_is_found_with_few_trainings() -> None:
             assert passing in tried  # and the next smaller one, which does not
 
 
+@pytest.mark.parametrize(("passing", "safe"), [(4, 0), (4, 1), (4, 2), (4, 3), (6, 2), (7, 0), (1, 0)])
+def test_where_the_smallest_hopeful_student_may_fail_the_smallest_safe_one_is_trained_too(
+    passing: int, safe: int
+) -> None:
+    tried = _climb(passing, safe)
+    assert passing - 1 in tried
+    assert tried[0] == len(STUDENTS) // 2
+    assert len(tried) <= 6
+    if safe > 0:
+        assert safe - 1 in tried
+    else:
+        assert 0 in tried  # nothing is safe: the largest is the safest there is
+    assert _climb(passing, passing) == _climb(passing)
+
+
 def test_a_student_without_a_number_for_its_chance_is_no_hope() -> None:
     chances = {STUDENTS[2]: float("nan")}
     assert search.in_question(STUDENTS, chances) == STUDENTS[:2]
@@ -93,7 +109,7 @@ def test_a_student_without_a_number_for_its_chance_is_no_hope() -> None:
 
 def test_every_student_left_out_says_why() -> None:
     assert search.pointless(STUDENTS, {STUDENTS[5]: 0.7, STUDENTS[6]: 0.02}) == dict.fromkeys(
-        STUDENTS[:5], "not trained: student.layers-2.heads-4.ffn-192(small) is smaller and may well be certified"
+        STUDENTS[:5], "not trained: student.layers-2.heads-4.ffn-192(small) is smaller and has a chance of 70%"
     )
     assert search.pointless(STUDENTS, {STUDENTS[5]: 0.2, **dict.fromkeys(STUDENTS[1:5], 0.1), STUDENTS[0]: 0.9}) == {
         STUDENTS[6]: "not trained: student.layers-2.heads-4.ffn-192(small) is larger and has a chance of 20% only"
