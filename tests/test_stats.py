@@ -428,3 +428,55 @@ def test_spread_is_the_same_in_every_unit(unit: float) -> None:
 def test_a_spread_without_a_scale_is_refused(values: list[float]) -> None:
     with pytest.raises(ValueError, match="expected more than 0"):
         stats.spread(np.array(values))
+
+
+# --- ratios of paired rounds ----------------------------------------------------------------------
+
+
+def test_a_ratio_is_the_median_over_rounds_with_the_bootstrap_of_whole_rounds() -> None:
+    """Pinned: the middle 95 % of 2,000 medians, resampled from the seed."""
+    mine = np.random.default_rng(5).lognormal(size=15)
+    found = stats.paired_ratio(mine, np.ones(15))
+    assert found == (1.1159503785679685, 0.45621989704377947, 1.5226393417143438)
+    assert stats.paired_ratio(2 * mine, np.full(15, 2.0)) == found
+    assert stats.paired_ratio(mine, np.ones(15), 0) == found
+    assert stats.paired_ratio(mine, np.ones(15), 1) == (found[0], 0.4484619563586842, found[2])
+
+
+@pytest.mark.parametrize("theirs", [0.0, -1.0, float("nan"), float("inf")])
+def test_a_ratio_to_no_duration_is_refused(theirs: float) -> None:
+    with pytest.raises(
+        ValueError, match="^found a duration that is not a positive number, expected positive durations only$"
+    ):
+        stats.paired_ratio(np.ones(2), np.array([1.0, theirs]))
+
+
+def test_a_slow_second_of_the_machine_falls_out_of_the_ratio() -> None:
+    base = np.linspace(1.0, 4.0, 20)
+    assert stats.paired_ratio(base * 1.1, base) == pytest.approx((1.1, 1.1, 1.1))
+
+
+def test_three_wild_rounds_of_twenty_do_not_move_a_ratio_far() -> None:
+    base = np.ones(20)
+    mine = np.where(np.arange(20) < 3, 9.0, 1.0 + np.arange(20) / 1000)
+    value, low, high = stats.paired_ratio(mine, base)
+    assert 1.0 < low <= value <= high < 1.02
+
+
+def test_the_interval_of_a_ratio_holds_the_truth_nineteen_times_in_twenty() -> None:
+    chance = np.random.default_rng(0)
+    outside = 0
+    for _ in range(400):
+        common = chance.lognormal(0, 0.3, 20)
+        mine, base = (common * chance.lognormal(0, 0.03, 20) for _ in range(2))
+        _, low, high = stats.paired_ratio(mine * 1.05, base)
+        outside += not low <= 1.05 <= high
+    assert 400 * 0.02 <= outside <= 400 * 0.09, outside
+
+
+@pytest.mark.parametrize("wrong", [0.0, -1.0, float("nan"), float("inf")])
+def test_a_duration_that_is_none_is_refused(wrong: float) -> None:
+    with pytest.raises(ValueError, match="expected positive durations only"):
+        stats.paired_ratio(np.array([1.0, wrong]), np.ones(2))
+    with pytest.raises(ValueError, match="expected one length"):
+        stats.paired_ratio(np.ones(3), np.ones(2))
