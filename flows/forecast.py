@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from flows.plan import Plan
-from parsimony.families.student import heads_in, layers_in, neurons_in
+from parsimony.families.student import epochs_of, heads_in, layers_in, neurons_in
 from parsimony.records import Candidate, Dataset, Trunk
 from parsimony.run import Run
 from parsimony.trunk_store import Grown
@@ -24,10 +24,12 @@ def step_s(forward_s: float, layers: int, rows: int) -> float:
     return max(forward_s / layers / rows * _FORWARD_TO_STEP / 4, 1e-5)
 
 
-def depth_of(student: Trunk) -> float:
-    """Return how many whole layers a student is worth in training time."""
+def passes_of(student: Trunk, layers: int, epochs: int) -> float:
+    """Return what training a student costs, in passes over the data through one whole layer of a base with `layers`."""
     share = 1.0 if neurons_in(student.shape) is None else _NARROW_SHARE
-    return layers_in(student.shape) * (share if heads_in(student.shape) is None else _FEW_HEADS_SHARE)
+    share = share if heads_in(student.shape) is None else _FEW_HEADS_SHARE
+    kept = layers_in(student.shape)
+    return kept * share * epochs_of(kept, layers, epochs)
 
 
 @dataclass(slots=True)
@@ -64,7 +66,7 @@ class Forecast:
 
     def cost_s(self, student: Trunk, dataset: Dataset, plan: Plan) -> float:
         """Return about how many seconds this student takes to train."""
-        return depth_of(student) * plan.training.student_epochs * dataset.train * self.row_s
+        return passes_of(student, self.layers, plan.training.student_epochs) * dataset.train * self.row_s
 
     def students(self, left: Sequence[Trunk], dataset: Dataset, plan: Plan) -> None:
         """Set the students of which some, found by bisection, will be trained."""

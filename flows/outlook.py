@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from flows import steps
-from flows.forecast import depth_of, step_s
+from flows.forecast import passes_of, step_s
 from flows.plan import Plan
 from flows.preflight import preflight
 from parsimony import bases, search, sizing
@@ -48,7 +48,7 @@ def outlook(plan: Plan) -> Outlook:
         reference=reference.id,
         dataset=dataset,
         finetune_s=layers * plan.training.epochs * rows,
-        student_s=tuple((trunk, depth_of(trunk) * plan.training.student_epochs * rows) for trunk in students),
+        student_s=tuple((trunk, passes_of(trunk, layers, plan.training.student_epochs) * rows) for trunk in students),
     )
 
 

@@ -84,7 +84,9 @@ class Training(Section):
 
     epochs: int = Field(5, ge=1, le=100, description="passes over the data when fine-tuning")
     learning_rate: float = Field(1e-4, gt=0.0, lt=1.0, description="peak, when fine-tuning")
-    student_epochs: int = Field(10, ge=1, le=200, description="passes over the data when distilling")
+    student_epochs: int = Field(
+        10, ge=1, le=200, description="passes when distilling; with fewer layers up to 3 times as many"
+    )
     student_learning_rate: float = Field(2e-4, gt=0.0, lt=1.0, description="peak, when distilling")
     batch_size: int = Field(32, ge=1, le=4096, description="texts a step")
 

@@ -288,3 +288,8 @@ def test_the_parts_of_a_students_shape_are_read_back() -> None:
 def test_a_student_starts_from_the_reference(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="a student starts from the reference, found none"):
         student.train(material(base_of("bert"), trunk_of("bert", "student")), tmp_path)
+
+
+@pytest.mark.parametrize(("layers", "epochs"), [(6, 10.0), (3, 20.0), (2, 30.0), (1, 30.0)])
+def test_fewer_layers_are_trained_for_as_long_up_to_three_times_the_passes(layers: int, epochs: float) -> None:
+    assert student.epochs_of(layers, 6, 10) == epochs

@@ -17,6 +17,7 @@ from parsimony.vocabulary import token_ids
 
 _LAYERS, _HEADS, _NEURONS = "layers-", "heads-", "ffn-"
 _SAMPLE_TEXTS = 512
+_MOST_PASSES = 3.0
 
 
 def student_shape(layers: int, *, heads: int | None = None, neurons: int | None = None) -> tuple[str, ...]:
@@ -38,6 +39,14 @@ def heads_in(shape: tuple[str, ...]) -> int | None:
 def neurons_in(shape: tuple[str, ...]) -> int | None:
     """Return n of the shape ("layers-k", ..., "ffn-n"), None when no neuron was taken out."""
     return _count(shape, _NEURONS)
+
+
+def epochs_of(layers: int, of: int, epochs: int) -> float:
+    """Return how many passes a student with some of the layers trains for when one with all of them trains `epochs`.
+
+    Fewer layers are given the same time, up to three times the passes: the fewer, the more there is to learn anew.
+    """
+    return epochs * min(of / layers, _MOST_PASSES)
 
 
 def _count(shape: tuple[str, ...], name: str) -> int | None:
@@ -70,7 +79,7 @@ def train(material: Material, folder: Path) -> None:
     cut_positions(classifier)
     settings = material.settings
     recipe = Recipe(
-        epochs=settings.student_epochs,
+        epochs=epochs_of(len(chosen), len(layers), settings.student_epochs),
         learning_rate=settings.student_learning_rate,
         batch_size=settings.batch_size,
     )
