@@ -155,16 +155,17 @@ def decide(judged: Sequence[Judged]) -> tuple[Outcome, str | None, str]:
         return "promoted", winner.candidate, "the smallest candidate that passes every gate; there was no champion"
     if not _passes(champion):
         return "promoted", winner.candidate, f"the champion no longer passes: {champion.reason}"
-    return _against_champion(winner, champion, smallest([j for j in judged if _is_better(j, champion)]))
+    return _against_champion(winner, champion, judged)
 
 
-def _against_champion(winner: Judged, champion: Judged, better: Judged | None) -> tuple[Outcome, str | None, str]:
+def _against_champion(winner: Judged, champion: Judged, judged: Sequence[Judged]) -> tuple[Outcome, str | None, str]:
     if winner.bundle is None or champion.bundle is None:
         raise ValueError("winner and champion need a bundle each")
     saved = 1 - winner.bundle.size_bytes / champion.bundle.size_bytes
     if saved >= SMALLER_STEP:
         return "promoted", winner.candidate, f"{saved:.0%} smaller than the champion and passes every gate"
-    if better is not None:
+    most_bytes = (1 + SMALLER_STEP) * champion.bundle.size_bytes
+    if better := smallest([j for j in judged if _is_better(j, most_bytes)]):
         return "promoted", better.candidate, "better than the champion beyond noise, not larger, and passes every gate"
     if winner.bundle.digest == champion.bundle.digest:
         return "kept", champion.candidate, "the champion is still the smallest candidate that passes every gate"
@@ -172,12 +173,11 @@ def _against_champion(winner: Judged, champion: Judged, better: Judged | None) -
     return "kept", champion.candidate, reason
 
 
-def _is_better(judged: Judged, champion: Judged) -> bool:
-    """Say whether a candidate is better than the champion beyond noise, and not larger by the step."""
-    if judged.bundle is None or judged.certificate is None or champion.bundle is None:
-        return False
-    better = judged.certificate.over_champion is not None and judged.certificate.over_champion > 0
-    return better and judged.bundle.size_bytes < (1 + SMALLER_STEP) * champion.bundle.size_bytes
+def _is_better(judged: Judged, most_bytes: float) -> bool:
+    """Say whether a candidate is better than the champion beyond noise, and of less than so many bytes."""
+    over = judged.certificate.over_champion if judged.certificate else None
+    size_bytes = judged.bundle.size_bytes if judged.bundle else math.inf
+    return over is not None and over > 0 and size_bytes < most_bytes
 
 
 def _nearest_miss(judged: Sequence[Judged]) -> str:

@@ -337,6 +337,11 @@ def test_one_that_is_better_beyond_noise_replaces_a_champion_that_is_hardly_smal
         )  # fmt: skip
 
 
+def test_candidates_that_were_not_built_or_not_tested_replace_no_champion() -> None:
+    others = [judged("new", 1, "not built", over=0.01), judged("other", 100, "not certified", bound=None)]
+    assert decide([*others, judged("champion", 100, champion=True)])[:2] == ("kept", "champion")
+
+
 def test_one_that_is_better_but_does_not_pass_replaces_no_champion() -> None:
     found = [judged("new", 100, "fail", over=0.01), judged("champion", 100, champion=True)]
     assert decide(found)[:2] == ("kept", "champion")
