@@ -158,6 +158,7 @@ def test_no_slices_and_limits_that_are_no_numbers_never_pass() -> None:
     ):
         judged = slices.judge(found, settings)
         assert (judged.gate, judged.verdict, judged.seen) == ("slices", "inconclusive", None)
+        assert judged.limit == pytest.approx(-settings.slice_margin, nan_ok=True)
         assert judged.reason == "there is no slice, or a limit is not a number"
 
 
