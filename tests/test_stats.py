@@ -480,3 +480,7 @@ def test_a_duration_that_is_none_is_refused(wrong: float) -> None:
         stats.paired_ratio(np.array([1.0, wrong]), np.ones(2))
     with pytest.raises(ValueError, match="expected one length"):
         stats.paired_ratio(np.ones(3), np.ones(2))
+
+
+def test_a_test_that_can_just_reach_the_shared_level_takes_its_share() -> None:
+    assert stats.shared_level([0.05, 0.01], 0.05) == 0.025
