@@ -38,7 +38,8 @@ def _optimise(draft: Draft) -> onnx.ModelProto:
     options = FusionOptions("bert")
     options.enable_embed_layer_norm = False  # it would hide the look-up from quantisation
     options.enable_skip_layer_norm = options.enable_bias_skip_layer_norm = False
-    logging.getLogger("onnxruntime.transformers").setLevel(logging.ERROR)
+    for name in ("onnxruntime.transformers", "fusion_attention"):  # it tells of every pruned head
+        logging.getLogger(name).setLevel(logging.ERROR)
     optimised = optimize_model(
         copy.deepcopy(draft.graph),
         model_type="bert",
