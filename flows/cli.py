@@ -254,11 +254,12 @@ def _bench(chosen: argparse.Namespace) -> int:
     if chosen.threads > (available := machine.usable_threads()):
         raise PlanError(f"--threads {chosen.threads}: this machine runs {available} at once")
     folder = _bundle(chosen.bundle)
-    texts = Path(chosen.texts).read_text("utf-8").splitlines() if chosen.texts else list(bench.SAMPLE_TEXTS)
+    given = Path(chosen.texts).read_text("utf-8").splitlines() if chosen.texts else bench.SAMPLE_TEXTS
+    texts = [text for text in given if text]
     target = TargetSettings(name="here", threads=chosen.threads, p99_ms=None, peak_rss_bytes=None, size_bytes=None)
-    if not any(texts):
+    if not texts:
         raise PlanError(f"{chosen.texts} holds no text, expected one a line")
-    found = bench.bench(folder, [text for text in texts if text], target)
+    found = bench.bench(folder, texts, target)
     if chosen.json:
         print(json.dumps(bench.to_json(found)))
         return 0

@@ -34,7 +34,10 @@ def passes_of(student: Trunk, layers: int, epochs: int) -> float:
 
 @dataclass(slots=True)
 class Forecast:
-    """What is still to come, in seconds; it is told what is planned and what is done, and tells the run."""
+    """What is still to come, in seconds; it is told what is planned and what is done, and tells the run.
+
+    `waiting` and `done` count candidates, `exam` is how many sealed rows there are for one of the search split.
+    """
 
     run: Run
     reference: str = ""

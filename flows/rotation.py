@@ -16,8 +16,8 @@ from parsimony.records import Table
 def rotate(plan: Plan, folder: Path, seed: int) -> tuple[Path, Path]:
     """Write `train.csv` and `test.csv` into a folder, drawn anew from all rows of the plan, and return the two files.
 
-    The share of sealed rows stays what it was. Both files need the columns of `data.slices`. Raises DataError for data that cannot be read or cut, FileExistsError
-    when one of the files is there already.
+    The share of sealed rows stays what it was. Both files need the columns of `data.slices`. Raises DataError for data
+    that cannot be read or cut, FileExistsError when one of the files is there already.
     """
     data = plan.data
     train = read_table(data.train, text=data.text, label=data.label, part="train", slices=data.slices)

@@ -86,10 +86,15 @@ def load(folder: Path, *, threads: int = 1) -> Loaded:
 
 
 def _session(path: Path, threads: int) -> onnxruntime.InferenceSession:
-    import onnxruntime
-
     model = path.read_bytes()
     _refuse_external_data(model, path)
+    return open_session(model, threads)
+
+
+def open_session(model: bytes, threads: int) -> onnxruntime.InferenceSession:
+    """Open a graph as it is served: on the CPU, with so many threads, none of which spins while it is idle."""
+    import onnxruntime
+
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1

@@ -45,7 +45,8 @@ def certify(
 ) -> Certificate:
     """Test on the sealed split whether the candidate is at most `margin` worse than the reference.
 
-    `rows` are those of each slice, on which the two are compared too; no slice decides this test. Two models that answer all these rows alike may still differ on others, so they get a bound like any pair.
+    `rows` are those of each slice, on which the two are compared too; no slice decides this test. Two models that
+    answer all these rows alike may still differ on others, so they get a bound like any pair.
     """
     b, c = stats.discordant(truth, reference, candidate)
     result, n = score(truth, candidate, classes), len(truth)

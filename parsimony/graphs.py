@@ -11,6 +11,8 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
+from parsimony.bundle import open_session
+
 # The operators that carry a model's weights; a table or matrix left in fp32 here was not quantised.
 _WEIGHTED = {"MatMul", "Gemm", "Gather", "Attention", "EmbedLayerNormalization", "FusedMatMul", "Einsum", "Conv"}
 # What hands a weight on as it is; it may stand between the weight and the operator that uses it.
@@ -208,12 +210,7 @@ def operators(model: onnx.ModelProto) -> dict[str, int]:
 
 def run(model: onnx.ModelProto, rows: Iterable[Iterable[int]]) -> np.ndarray:
     """Return the logits of tokenised texts, one at a time and unpadded, float32 [texts, classes]."""
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    session = open_session(model.SerializeToString(), threads=1)
     names = {node.name for node in session.get_inputs()}
     if unknown := names - {"input_ids", "attention_mask"}:
         raise ValueError(f"the graph takes {', '.join(sorted(unknown))}, expected input_ids and attention_mask only")

@@ -140,7 +140,8 @@ def certified(
     found = certify(order, kept, reference, truth, classes, rows, settings, seed)
     for entry in entries:
         if entry.is_champion and entry.bundle is not None:
-            found = certify((entry.id,), kept, reference, truth, classes, rows, settings, seed) | found
+            if entry.id not in found:
+                found |= certify((entry.id,), kept, reference, truth, classes, rows, settings, seed)
             others = [name for name in found if name != entry.id]
             for name in others:
                 certificate, floor = found[name]

@@ -14,10 +14,7 @@ from pathlib import Path
 
 from parsimony.worker import Work, serve
 
-MODULE = "parsimony.known"
-
-
-STALL = "stall"
+MODULE, STALL = "parsimony.known", "stall"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -60,11 +60,15 @@ def has_fast_bf16() -> bool:
     return bool({"avx512_bf16", "amx_bf16", "bf16"} & set(isa()))
 
 
+def affinity() -> tuple[int, ...] | None:
+    """Return the numbers of the cores that this process may run on, None where the system does not say."""
+    return tuple(sorted(os.sched_getaffinity(0))) if hasattr(os, "sched_getaffinity") else None
+
+
 def cores() -> int:
-    """Return the cores that this process may run on."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    """Return how many cores this process may run on."""
+    mine = affinity()
+    return (os.cpu_count() or 1) if mine is None else len(mine)
 
 
 def quota_cores(groups: Path = _GROUPS) -> float | None:
@@ -126,9 +130,7 @@ def measuring_cores(threads: int) -> tuple[int, ...]:
 
     Empty where the system does not say which cores this process may use.
     """
-    if not hasattr(os, "sched_getaffinity"):
-        return ()
-    return tuple(sorted(os.sched_getaffinity(0))[-threads:])
+    return (affinity() or ())[-threads:]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -189,7 +189,7 @@ def _compared(arms: Mapping[str, _Arm], found: Mapping[str, Measurement], line: 
     numbers = list(arms[line].rounds)
     floor = ratios.noise_floor(arms[line].medians(numbers), arms[_TWIN].medians(numbers))
     compared = {}
-    for name in found.keys() - {_TWIN}:
+    for name in (name for name in found if name != _TWIN):
         other = _TWIN if name == line else name
         numbers = list(arms[other].rounds)
         ratio = ratios.ratio(
@@ -200,4 +200,4 @@ def _compared(arms: Mapping[str, _Arm], found: Mapping[str, Measurement], line: 
             trusted=found[other].stable and found[line].stable,
         )
         compared[name] = replace(found[name], ratio=ratio)
-    return {name: compared[name] for name in found if name != _TWIN}
+    return compared

@@ -7,7 +7,7 @@ as small as 4 bits allow, and predictions are as fast as if the weight had been 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -59,12 +59,17 @@ def pack(weights: np.ndarray) -> Packed:
     return Packed(numbers=numbers, scales=scales)
 
 
-def round_products(model: onnx.ModelProto, names: Iterable[str]) -> None:
-    """Round matrices [inputs, outputs] of the graph to 4 bits along their inputs, still stored in fp32."""
+def round_products(model: onnx.ModelProto, names: Iterable[str]) -> dict[str, Packed]:
+    """Round matrices [inputs, outputs] of the graph to 4 bits along their inputs, still stored in fp32.
+
+    Returned is what to store them as, by name.
+    """
     constants = graphs.initializers(model)
-    for name in names:
-        matrix = numpy_helper.to_array(constants[name])
-        graphs.replace_constant(model, name, pack(np.ascontiguousarray(matrix.T)).weights.T)
+    matrices = {name: numpy_helper.to_array(constants[name]) for name in names}
+    packed = {name: pack(np.ascontiguousarray(matrix.T)) for name, matrix in matrices.items()}
+    for name, rounded in packed.items():
+        graphs.replace_constant(model, name, rounded.weights.T)
+    return packed
 
 
 def store_tables(model: onnx.ModelProto, names: Iterable[str]) -> None:
@@ -79,18 +84,18 @@ def store_tables(model: onnx.ModelProto, names: Iterable[str]) -> None:
     _put_first(model, nodes)
 
 
-def store_products(model: onnx.ModelProto, matrices: dict[str, np.ndarray]) -> None:
+def store_products(model: onnx.ModelProto, matrices: Mapping[str, Packed]) -> None:
     """Store 8-bit matrices of a graph in 4 bits, unpacked at load.
 
-    matrices: by name without `_quantized`, the rounded fp32 weights [inputs, outputs] that each was made from.
+    matrices: by name without `_quantized`, what `round_products` made of those that they were made from.
     """
     constants = graphs.initializers(model)
     nodes = []
-    for name, matrix in matrices.items():
+    for name, packed in matrices.items():
         model.graph.initializer.remove(constants[f"{name}_quantized"])
-        nodes += _unpacked(model, name, pack(np.ascontiguousarray(matrix.T)), f"{name}.blocks")
+        nodes += _unpacked(model, name, packed, f"{name}.blocks")
         nodes += [
-            _shaped(model, f"{name}.blocks", f"{name}.rows", matrix.T.shape),
+            _shaped(model, f"{name}.blocks", f"{name}.rows", packed.weights.shape),
             helper.make_node("Transpose", [f"{name}.rows"], [name], perm=[1, 0]),
             helper.make_node(
                 "QuantizeLinear", [name, f"{name}_scale", f"{name}_zero_point"], [f"{name}_quantized"], axis=1

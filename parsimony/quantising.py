@@ -14,7 +14,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import onnx
-from onnx import numpy_helper
 
 from parsimony import graphs, packing
 
@@ -36,13 +35,10 @@ def four_bit_tables(graph: onnx.ModelProto) -> onnx.ModelProto:
 def four_bits(graph: onnx.ModelProto) -> onnx.ModelProto:
     """Return the graph with its tables and its matrices in 4 bits; products run in 8."""
     rounded = copy.deepcopy(graph)
-    names = _read(rounded, _PRODUCTS)
-    packing.round_products(rounded, names)
-    constants = graphs.initializers(rounded)
-    matrices = {name: numpy_helper.to_array(constants[name]) for name in names}
-    packed = four_bit_tables(rounded)
-    packing.store_products(packed, matrices)
-    return packed
+    matrices = packing.round_products(rounded, _read(rounded, _PRODUCTS))
+    quantised = four_bit_tables(rounded)
+    packing.store_products(quantised, matrices)
+    return quantised
 
 
 def _read(graph: onnx.ModelProto, operators: Sequence[str]) -> tuple[str, ...]:

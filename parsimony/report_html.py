@@ -252,13 +252,17 @@ def _speed_words(decision: Decision) -> str:
         "Median latencies are compared with the base line's in the same rounds, on the same texts; behind each ratio its "
         "95 % interval. Efficiency: the time that the matrix products of a text of median length would take at the "
         "machine's measured roofs, over p50."
-        if grids.measurements(decision)
+        if _was_measured(decision)
         else "Nothing was measured."
     )
 
 
 def _machine_words(decision: Decision) -> str:
-    return "" if any(judged.measurements for judged in decision.judged) else "Nothing was measured."
+    return "" if _was_measured(decision) else "Nothing was measured."
+
+
+def _was_measured(decision: Decision) -> bool:
+    return any(judged.measurements for judged in decision.judged)
 
 
 def _cost(decision: Decision) -> str:

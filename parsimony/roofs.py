@@ -13,6 +13,7 @@ from collections.abc import Callable
 import numpy as np
 
 from parsimony import wire
+from parsimony.bundle import open_session
 from parsimony.records import Roofs
 
 ROWS, INNER, COLUMNS = 256, 1024, 1024
@@ -40,13 +41,7 @@ def here(threads: int) -> Roofs:
 
 def _product(weights: np.ndarray, rows: np.ndarray, threads: int) -> Callable[[], object]:
     """Return what multiplies rows [256, 1024] by constant weights [1024, 1024] in ONNX Runtime."""
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(wire.product(weights, rows), options, providers=["CPUExecutionProvider"])
+    session = open_session(wire.product(weights, rows), threads)
     return lambda: session.run(None, {"rows": rows})
 
 

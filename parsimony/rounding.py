@@ -6,6 +6,7 @@ The gradient at the rounded weights moves the whole ones (straight-through estim
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from parsimony.packing import HIGHEST, LOWEST, block_of
@@ -35,9 +36,9 @@ def stored_in_few_bits(network: torch.nn.Module) -> list[torch.nn.Parameter]:
     ]
 
 
-def round_weights(network: torch.nn.Module) -> None:
+def round_weights(weights: Iterable[torch.nn.Parameter]) -> None:
     """Round the weights in place."""
-    for weight in stored_in_few_bits(network):
+    for weight in weights:
         weight.data = rounded(weight.data)
 
 
@@ -47,12 +48,13 @@ def in_the_last_steps(network: torch.nn.Module, share: float) -> transformers.Tr
 
     class Rounding(transformers.TrainerCallback):  # type: ignore[misc]  # the Trainer calls its subclasses only
         def __init__(self) -> None:
+            self.weights = stored_in_few_bits(network)
             self.whole: list[tuple[torch.nn.Parameter, torch.Tensor]] = []
 
         def on_step_begin(self, _: Any, state: Any, __: Any, **___: Any) -> None:
             if state.global_step >= (1 - share) * state.max_steps:
-                self.whole = [(weight, weight.data) for weight in stored_in_few_bits(network)]
-                round_weights(network)
+                self.whole = [(weight, weight.data) for weight in self.weights]
+                round_weights(self.weights)
 
         def on_pre_optimizer_step(self, *_: Any, **__: Any) -> None:
             for weight, whole in self.whole:

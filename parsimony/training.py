@@ -102,7 +102,7 @@ def train(classifier: Classifier, examples: Examples, search: Examples, recipe: 
         trainer.remove_callback(transformers.PrinterCallback)
         result = trainer.train()
         if distils:
-            rounding.round_weights(network)
+            rounding.round_weights(rounding.stored_in_few_bits(network))
             trainer.evaluate()
         accuracy = _accuracy_of(trainer.state)
         classifier.encoder.to("cpu").eval()

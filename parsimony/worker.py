@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import gc
 import json
-import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -56,7 +55,7 @@ def serve(orders: TextIO, answers: TextIO, opened: Callable[[Path, int], Work] =
         if order["do"] == "load":
             work = opened(Path(order["bundle"]), order["threads"])
             texts = json.loads(Path(order["texts"]).read_text(encoding="utf-8"))
-            answer = {**work.threads, "affinity": _affinity(), "batches": work.many is not None}
+            answer = {**work.threads, "affinity": machine.affinity(), "batches": work.many is not None}
         elif order["do"] == "memory":
             answer = {"peak_rss_bytes": peak_rss_bytes()}
         elif order["do"] == "roofs":
@@ -139,10 +138,6 @@ def _roofs(threads: int) -> dict[str, Any]:
     from parsimony import roofs
 
     return asdict(roofs.here(threads))
-
-
-def _affinity() -> list[int] | None:
-    return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
 
 
 def peak_rss_bytes() -> int:

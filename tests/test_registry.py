@@ -239,7 +239,7 @@ def append_by_hand(client: MlflowClient, *, expect: str, version: str, attempt: 
 # --- addresses ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("address", ["", "mlruns", "file:///tmp/mlruns", "databricks"])
+@pytest.mark.parametrize("address", ["", "mlruns", "file:///srv/mlruns", "databricks"])
 def test_an_address_without_server_or_database_is_refused(address: str) -> None:
     with pytest.raises(ValueError, match="neither a server nor a database"):
         Registry(tracking_uri=address)

@@ -55,7 +55,7 @@ def network() -> torch.nn.Module:
 
 def test_matrices_and_tables_are_rounded_and_nothing_else() -> None:
     before, after = network(), network()
-    rounding.round_weights(after)
+    rounding.round_weights(rounding.stored_in_few_bits(after))
     changed = [n for (n, a), b in zip(before.named_parameters(), after.parameters(), strict=True) if not a.equal(b)]
     assert changed == ["words.weight", "dense.weight"]
     assert after["dense"].weight.equal(rounding.rounded(before["dense"].weight))
