@@ -175,7 +175,13 @@ def rungs_of(plan: Plan, dataset: Dataset, reference: Trunk) -> tuple[search.Run
     if "linear" in plan.search.families:
         trunks.append(Trunk(family="linear", base=reference.base))
     if "student" in plan.search.families:
-        trunks += search.student_trunks(reference.base, shape.layers, heads=shape.heads, neurons=shape.neurons)
+        trunks += search.student_trunks(
+            reference.base,
+            shape.layers,
+            heads=shape.heads,
+            neurons=shape.neurons,
+            columns=sizing.columns_to_prune(shape),
+        )
 
     def architecture(trunk: Trunk) -> str:
         return bases.architecture(bases.resolve(trunk.base))

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from parsimony import factorised
 from parsimony.bases import architecture
 from parsimony.errors import PlanError
 from parsimony.vocabulary import Trimmed, serving_tokenizer
@@ -85,7 +86,7 @@ def _load_encoder(folder: Path) -> torch.nn.Module:
 
 def token_table(folder: Path) -> np.ndarray:
     """Return a base's table of tokens, float32 [vocabulary, hidden]."""
-    table: np.ndarray = _load_encoder(folder).get_input_embeddings().weight.detach().numpy()
+    table: np.ndarray = factorised.table_of(_load_encoder(folder)).weight.detach().numpy()
     return table
 
 
@@ -123,7 +124,10 @@ def save(classifier: Classifier, folder: Path) -> None:
     import io
 
     with contextlib.redirect_stdout(io.StringIO()):
-        classifier.encoder.save_pretrained(folder, safe_serialization=True)
+        classifier.encoder.save_pretrained(
+            folder, safe_serialization=True, state_dict=factorised.whole_state(classifier.encoder)
+        )
+    factorised.write(classifier.encoder, folder)
     weight, bias = (p.detach().float().numpy() for p in (classifier.head.weight, classifier.head.bias))
     np.savez(folder / HEAD, weight=weight, bias=bias)
     (folder / TOKENIZER).write_text(classifier.tokenizer, encoding="utf-8")
@@ -137,9 +141,9 @@ def load(folder: Path) -> Classifier:
         weight, bias = arrays["weight"], arrays["bias"]
     head = torch.nn.Linear(weight.shape[1], weight.shape[0])
     head.weight.data, head.bias.data = torch.from_numpy(weight), torch.from_numpy(bias)
-    return Classifier(
-        encoder=_load_encoder(folder), head=head.eval(), tokenizer=(folder / TOKENIZER).read_text(encoding="utf-8")
-    )
+    encoder = _load_encoder(folder)
+    factorised.read(encoder, folder)
+    return Classifier(encoder=encoder, head=head.eval(), tokenizer=(folder / TOKENIZER).read_text(encoding="utf-8"))
 
 
 def mean_state(encoder: torch.nn.Module, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
@@ -189,25 +193,17 @@ def narrow(classifier: Classifier, trimmed: Trimmed) -> None:
     """Keep only the embedding rows of the tokens kept; the classifier's encoder is changed in place."""
     import torch
 
-    table = classifier.encoder.get_input_embeddings()
-    rows = table.weight.data[torch.tensor(trimmed.kept)]
-    smaller = torch.nn.Embedding(len(trimmed.kept), rows.shape[1])
-    smaller.weight.data = rows.clone()
-    classifier.encoder.set_input_embeddings(smaller)
-    classifier.encoder.config.vocab_size = len(trimmed.kept)
+    rows = factorised.table_of(classifier.encoder).weight.data
+    factorised.put_table(classifier.encoder, rows[torch.tensor(trimmed.kept)])
 
 
 def widen(classifier: Classifier, kept: Sequence[int], original: torch.Tensor) -> None:
-    """Put trained rows back into the full embedding table, [vocabulary, hidden]; the inverse of `narrow`."""
+    """Put trained rows back into the full embedding table, [vocabulary, columns]; the inverse of `narrow`."""
     import torch
 
-    rows = classifier.encoder.get_input_embeddings().weight.data
     full = original.clone()
-    full[torch.tensor(list(kept))] = rows
-    table = torch.nn.Embedding(*full.shape)
-    table.weight.data = full
-    classifier.encoder.set_input_embeddings(table)
-    classifier.encoder.config.vocab_size = full.shape[0]
+    full[torch.tensor(list(kept))] = factorised.table_of(classifier.encoder).weight.data
+    factorised.put_table(classifier.encoder, full)
 
 
 def cut_positions(classifier: Classifier) -> None:

@@ -17,8 +17,9 @@ Chains = tuple[tuple[str, ...], ...]
 # The smallest student with the first chance to be certified is looked for, then the smallest one with the second, in case
 # the other is not.
 HOPEFUL, SAFE = 0.5, 0.8
-# One of how many heads and of how many neurons stay in each layer of a student, from the widest to the narrowest.
-_WIDTHS = ((1, 4), (2, 6), (3, 8))
+# One of how many heads, of how many neurons and of how many columns of the table of tokens a student keeps, from the widest
+# to the narrowest.
+_WIDTHS = ((1, 4, 1), (2, 6, 3), (3, 8, 3))
 
 # What is worth deriving from each trunk. Fusion changes speed, not answers; quantised bundles are always trimmed
 # too, because an untrimmed one is never the smallest. The reference is kept as it is, and shown with each lever alone.
@@ -47,28 +48,37 @@ def reference_trunk(base: str) -> Trunk:
     return Trunk(family="encoder", base=base)
 
 
-def student_trunks(base: str, layers: int, *, heads: int | None, neurons: int | None) -> tuple[Trunk, ...]:
+def student_trunks(
+    base: str, layers: int, *, heads: int | None, neurons: int | None, columns: int | None
+) -> tuple[Trunk, ...]:
     """Return the students of a base, the largest first.
 
-    heads, neurons: those of each layer of the base, None where none can be taken out. All layers at three widths, half of
-    them at the two lesser ones, then fewer at the least: at equal size many narrow layers keep more than few whole
-    ones, and few are faster (docs/results.md). Where no neurons can be taken out, whole layers are.
+    heads, neurons: those of each layer of the base, columns: those of its table of tokens; None where none can be taken
+    out, or where that saves nothing. All layers at three widths, half of them at the two lesser ones, then fewer at the
+    least: at equal size many narrow layers keep more than few whole ones, and few are faster (docs/results.md). Where no
+    neurons can be taken out, whole layers are.
     """
     depths = sorted({max(1, round(layers * share)) for share in (1, 1 / 2, 1 / 3, 1 / 6)}, reverse=True)
     if neurons is None:
-        shapes = [student_shape(depth) for depth in depths if depth < layers]
+        narrow = _embedding(columns, _WIDTHS[-1][2])
+        shapes = [student_shape(depth, embedding=narrow) for depth in depths if depth < layers]
     else:
-        widths = [_width(heads, neurons, *shares) for shares in _WIDTHS]
+        widths = [_width(heads, neurons, columns, shares) for shares in _WIDTHS]
         shapes = [student_shape(layers, **width) for width in widths]
         shapes += [student_shape(depth, **widths[1]) for depth in depths[1:2]]
         shapes += [student_shape(depth, **widths[2]) for depth in depths[1:]]
     return tuple(Trunk(family="student", base=base, shape=shape) for shape in dict.fromkeys(shapes))
 
 
-def _width(heads: int | None, neurons: int, of_heads: int, of_neurons: int) -> dict[str, int | None]:
-    """Return how many heads and neurons are left when only these shares of them stay; None for all heads."""
+def _width(heads: int | None, neurons: int, columns: int | None, shares: tuple[int, int, int]) -> dict[str, int | None]:
+    """Return what is left of heads, neurons and columns when only these shares of them stay; None for all of them."""
+    of_heads, of_neurons, of_columns = shares
     kept = None if heads is None or of_heads == 1 else max(1, heads // of_heads)
-    return {"heads": kept, "neurons": max(1, neurons // of_neurons)}
+    return {"heads": kept, "neurons": max(1, neurons // of_neurons), "embedding": _embedding(columns, of_columns)}
+
+
+def _embedding(columns: int | None, share: int) -> int | None:
+    return None if columns is None or share == 1 else max(1, columns // share)
 
 
 def in_question(students: Sequence[Trunk], chances: Mapping[Trunk, float]) -> tuple[Trunk, ...]:

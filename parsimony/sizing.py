@@ -8,7 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from parsimony.bases import CONFIG, TOKENIZER
-from parsimony.families.student import heads_in, layers_in, neurons_in
+from parsimony.families.student import embedding_in, heads_in, layers_in, neurons_in
 from parsimony.packing import packed_bytes
 from parsimony.records import Candidate
 from parsimony.vocabulary import CannotTrimError, serving_tokenizer, trim
@@ -19,6 +19,7 @@ _POSITION_NUMBER = 8
 _LAYER_OVERHEAD = {"": (3_105, 715), "int8": (4_121, 1_360), "mixed": (4_121, 1_360), "int4": (5_658, 2_415)}
 _GRAPH_OVERHEAD = {"": 1_140, "int8": 1_530, "mixed": 1_750, "int4": 1_850}
 _LINEAR_OVERHEAD = {"": 630, "int8": 840, "int4": 890}
+_PROJECTION_OVERHEAD = {"": 80, "int8": 165, "mixed": 265, "int4": 485}
 _FILES_OVERHEAD = 750
 _MAP_OVERHEAD, _MAP_NUMBER = 150, 2
 _COUNTED_POSITIONS_OVERHEAD = 1_250
@@ -31,6 +32,7 @@ class Shape:
     `lookup` lists (rows, columns) of embedding tables other than the token table, `products` (inputs, outputs)
     of one layer's matrices, `vectors` and `fixed` the fp32 numbers of one layer and of the rest; `neurons` is the width
     of a layer's feed-forward block and `heads` the number of its attention heads, None where they cannot be taken out;
+    `columns` is how wide the token table is, less than `hidden` where a matrix widens its rows;
     `mapped_tokens` of how many tokens the trimmed graph lists the row, `positions` how many of each table's rows the
     tokenizer's cut can reach, `counts_positions` whether the graph counts them from the padding token (RoBERTa) instead
     of listing them.
@@ -38,6 +40,7 @@ class Shape:
 
     vocabulary: int
     hidden: int
+    columns: int
     layers: int
     lookups: tuple[tuple[int, int], ...]
     products: tuple[tuple[int, int], ...]
@@ -76,6 +79,7 @@ def shape_of(base: Path, texts: tuple[str, ...], max_tokens: int) -> Shape:
     return Shape(
         vocabulary=token_table[0],
         hidden=token_table[1],
+        columns=token_table[1],
         layers=len(layers),
         lookups=tuple((s[0], s[1]) for s in tables if s != token_table),
         products=tuple((p.shape[1], p.shape[0]) for _, p in inside if p.ndim == 2),
@@ -103,6 +107,11 @@ def _trimmed(base: Path, tokenizer: str, texts: tuple[str, ...], vocabulary: int
     return len(result.seen) + result.shares, len(result.rows), len(result.tokenizer.encode())
 
 
+def columns_to_prune(shape: Shape) -> int | None:
+    """Return the columns of the token table, None where too few tokens stay for a narrower one to save anything."""
+    return shape.columns if shape.trimmed_vocabulary > shape.hidden else None
+
+
 def predict(candidate: Candidate, shape: Shape, labels: tuple[str, ...]) -> int:
     """Return the bytes that this candidate's bundle will have."""
     trimmed = "trim" in candidate.after
@@ -120,7 +129,7 @@ def predict(candidate: Candidate, shape: Shape, labels: tuple[str, ...]) -> int:
 def _student(shape: Shape, of: tuple[str, ...]) -> Shape:
     """Return the shape of a student: fewer layers, narrower ones, no position that is never used."""
     lookups = tuple((min(rows, shape.positions), columns) for rows, columns in shape.lookups)
-    shape = replace(shape, layers=layers_in(of), lookups=lookups)
+    shape = replace(shape, layers=layers_in(of), lookups=lookups, columns=embedding_in(of) or shape.columns)
     if (heads := heads_in(of)) is not None and shape.heads is not None:
         shape = _with_heads(shape, shape.hidden // shape.heads * heads)
     if (neurons := neurons_in(of)) is not None and shape.neurons is not None:
@@ -150,13 +159,17 @@ def _linear(candidate: Candidate, rows: int, classes: int) -> float:
 
 def _transformer(candidate: Candidate, shape: Shape, rows: int, classes: int) -> float:
     layers = shape.layers
-    products = ((shape.hidden, classes), *shape.products * layers)
-    tables = _table(candidate, rows, shape.hidden) + sum(_table(candidate, *table) for table in shape.lookups)
+    products = [(shape.hidden, classes), *shape.products * layers]
+    widened = shape.columns < shape.hidden
+    if widened:
+        products.append((shape.columns, shape.hidden))
+    tables = _table(candidate, rows, shape.columns) + sum(_table(candidate, *table) for table in shape.lookups)
     matrices = sum(_matrix(candidate, *product) for product in products)
     fixed = (layers * shape.vectors + shape.fixed + classes) * _FP32
     structure = (
         layers * _LAYER_OVERHEAD[_bits(candidate)]["fusion" in candidate.after] + _GRAPH_OVERHEAD[_bits(candidate)]
     )
+    structure += _PROJECTION_OVERHEAD[_bits(candidate)] if widened else 0
     listed = sum(rows for rows, _ in shape.lookups) * _POSITION_NUMBER  # positions are themselves looked up in a list
     numbered = _COUNTED_POSITIONS_OVERHEAD if shape.counts_positions else listed
     return tables + matrices + fixed + structure + numbered

@@ -16,7 +16,19 @@ from parsimony.files import MANIFEST, digest_file, digest_of, is_complete, new_f
 from parsimony.records import Trunk
 from parsimony.trunks import FACTS
 
-_CODE = ("bases", "classifier", "export", "graphs", "pruning", "training", "trunks", "vocabulary")
+_CODE = (
+    "bases",
+    "classifier",
+    "export",
+    "factorised",
+    "graphs",
+    "packing",
+    "pruning",
+    "rounding",
+    "training",
+    "trunks",
+    "vocabulary",
+)
 _LIBRARIES = ("accelerate", "onnx", "optimum-onnx", "scikit-learn", "tokenizers", "torch", "transformers")
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 
+from parsimony import factorised
 from parsimony.classifier import Classifier, features, load, narrow, padding_position, save, widen
 from parsimony.contracts import Draft, Material
 from parsimony.export import check_parity, export
@@ -61,7 +62,7 @@ def fit(classifier: Classifier, material: Material, recipe: Recipe, teacher: Pat
     spares them the weight decay and the run much time. They are put back afterwards, as they were.
     """
     trimmed = _needed(classifier, material.train.texts)
-    original = classifier.encoder.get_input_embeddings().weight.data.clone()
+    original = factorised.table_of(classifier.encoder).weight.data.clone()
     narrow(classifier, trimmed)
     lessons = (None, None) if teacher is None else read_teacher(teacher)
     examples, search = (
@@ -89,7 +90,7 @@ def _needed(classifier: Classifier, texts: tuple[str, ...]) -> Trimmed:
 
 
 def _all_rows(classifier: Classifier) -> Trimmed:
-    rows = classifier.encoder.get_input_embeddings().weight.shape[0]
+    rows = len(factorised.table_of(classifier.encoder).weight)
     every = tuple(range(rows))
     return Trimmed(tokenizer=classifier.tokenizer, kept=every, seen=every, rows=every)
 

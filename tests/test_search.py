@@ -12,7 +12,7 @@ BASE = "package:small"
 ALL = ("linear", "student", "encoder")
 REFERENCE = search.reference_trunk(BASE)
 LINEAR = Trunk(family="linear", base=BASE)
-STUDENTS = search.student_trunks(BASE, 6, heads=12, neurons=1536)
+STUDENTS = search.student_trunks(BASE, 6, heads=12, neurons=1536, columns=384)
 TRUNKS = (*search.probe_trunks([BASE]), REFERENCE, LINEAR, *STUDENTS)
 
 
@@ -31,8 +31,8 @@ def test_every_base_is_probed_as_it_is() -> None:
     )
 
 
-def _shapes(layers: int, heads: int | None, neurons: int | None) -> list[str]:
-    trunks = search.student_trunks(BASE, layers, heads=heads, neurons=neurons)
+def _shapes(layers: int, heads: int | None, neurons: int | None, columns: int | None = None) -> list[str]:
+    trunks = search.student_trunks(BASE, layers, heads=heads, neurons=neurons, columns=columns)
     return [".".join(trunk.shape) for trunk in trunks]
 
 
@@ -44,15 +44,23 @@ def test_without_narrow_layers_students_have_a_half_a_third_and_a_sixth_of_them(
 
 
 def test_students_go_from_all_layers_ever_narrower_to_few() -> None:
-    assert _shapes(6, 12, 1536) == [
+    assert _shapes(6, 12, 1536, 384) == [
         "layers-6.ffn-384",
-        "layers-6.heads-6.ffn-256",
-        "layers-6.heads-4.ffn-192",
-        "layers-3.heads-6.ffn-256",
-        "layers-3.heads-4.ffn-192",
-        "layers-2.heads-4.ffn-192",
-        "layers-1.heads-4.ffn-192",
+        "layers-6.heads-6.ffn-256.embedding-128",
+        "layers-6.heads-4.ffn-192.embedding-128",
+        "layers-3.heads-6.ffn-256.embedding-128",
+        "layers-3.heads-4.ffn-192.embedding-128",
+        "layers-2.heads-4.ffn-192.embedding-128",
+        "layers-1.heads-4.ffn-192.embedding-128",
     ]
+
+
+def test_where_no_neuron_can_be_taken_out_the_table_still_is_factorised() -> None:
+    assert _shapes(6, 12, None, 384) == [f"layers-{depth}.embedding-128" for depth in (3, 2, 1)]
+
+
+def test_where_a_narrower_table_saves_nothing_it_stays_whole() -> None:
+    assert [shape.count("embedding") for shape in _shapes(6, 12, 1536, None)] == [0] * 7
 
 
 def test_where_no_head_can_be_taken_out_only_neurons_are() -> None:
@@ -109,10 +117,13 @@ def test_a_student_without_a_number_for_its_chance_is_no_hope() -> None:
 
 def test_every_student_left_out_says_why() -> None:
     assert search.pointless(STUDENTS, {STUDENTS[5]: 0.7, STUDENTS[6]: 0.02}) == dict.fromkeys(
-        STUDENTS[:5], "not trained: student.layers-2.heads-4.ffn-192(small) is smaller and has a chance of 70%"
+        STUDENTS[:5],
+        "not trained: student.layers-2.heads-4.ffn-192.embedding-128(small) is smaller and has a chance of 70%",
     )
     assert search.pointless(STUDENTS, {STUDENTS[5]: 0.2, **dict.fromkeys(STUDENTS[1:5], 0.1), STUDENTS[0]: 0.9}) == {
-        STUDENTS[6]: "not trained: student.layers-2.heads-4.ffn-192(small) is larger and has a chance of 20% only"
+        STUDENTS[
+            6
+        ]: "not trained: student.layers-2.heads-4.ffn-192.embedding-128(small) is larger and has a chance of 20% only"
     }
     assert search.pointless(STUDENTS, {}) == {}
 

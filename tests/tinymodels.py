@@ -148,7 +148,7 @@ def trunk_of(architecture: Architecture, name: Name) -> Trunk:
         "frozen": Trunk(family="encoder", base=base, shape=("frozen",)),
         "reference": Trunk(family="encoder", base=base),
         "student": Trunk(family="student", base=base, shape=("layers-2",)),
-        "narrow": Trunk(family="student", base=base, shape=("layers-2", "heads-2", "ffn-24")),
+        "narrow": Trunk(family="student", base=base, shape=("layers-2", "heads-2", "ffn-24", "embedding-16")),
         "linear": Trunk(family="linear", base=base),
     }
     return trunks[name]

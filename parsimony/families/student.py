@@ -1,4 +1,4 @@
-"""The student family: the fine-tuned reference with fewer layers or narrower ones, distilled from its cached answers.
+"""The student family: the fine-tuned reference with fewer layers, narrower ones or a narrower table, distilled from its cached answers.
 
 Layers are taken at even distances from the first to the last (Sanh et al. 2019, DistilBERT, takes every second). A
 student learns the teacher's logits and its mean token state, and starts from the teacher's head, which reads that state.
@@ -10,19 +10,22 @@ from pathlib import Path
 
 from parsimony.classifier import cut_positions, keep_layers, layers_of, load
 from parsimony.contracts import Family, Material
+from parsimony.factorised import factorise
 from parsimony.pruning import prune_ffn, prune_heads
 from parsimony.training import Recipe
 from parsimony.trunks import WEIGHTS, fit, write_trunk
 from parsimony.vocabulary import token_ids
 
-_LAYERS, _HEADS, _NEURONS = "layers-", "heads-", "ffn-"
+_LAYERS, _HEADS, _NEURONS, _EMBEDDING = "layers-", "heads-", "ffn-", "embedding-"
 _SAMPLE_TEXTS = 512
 _MOST_PASSES = 3.0
 
 
-def student_shape(layers: int, *, heads: int | None = None, neurons: int | None = None) -> tuple[str, ...]:
-    """Return the shape of a student with so many layers and, when given, heads and neurons in each of them."""
-    parts = ((_LAYERS, layers), (_HEADS, heads), (_NEURONS, neurons))
+def student_shape(
+    layers: int, *, heads: int | None = None, neurons: int | None = None, embedding: int | None = None
+) -> tuple[str, ...]:
+    """Return the shape of a student: layers and, when given, heads and neurons in each of them, columns of its table."""
+    parts = ((_LAYERS, layers), (_HEADS, heads), (_NEURONS, neurons), (_EMBEDDING, embedding))
     return tuple(f"{name}{count}" for name, count in parts if count is not None)
 
 
@@ -37,8 +40,13 @@ def heads_in(shape: tuple[str, ...]) -> int | None:
 
 
 def neurons_in(shape: tuple[str, ...]) -> int | None:
-    """Return n of the shape ("layers-k", ..., "ffn-n"), None when no neuron was taken out."""
+    """Return n of the shape ("layers-k", ..., "ffn-n", ...), None when no neuron was taken out."""
     return _count(shape, _NEURONS)
+
+
+def embedding_in(shape: tuple[str, ...]) -> int | None:
+    """Return e of the shape ("layers-k", ..., "embedding-e"), None when the table of tokens is whole."""
+    return _count(shape, _EMBEDDING)
 
 
 def epochs_of(layers: int, of: int, epochs: int) -> float:
@@ -76,6 +84,8 @@ def train(material: Material, folder: Path) -> None:
         prune_heads(classifier, heads, sample)
     if (neurons := neurons_in(shape)) is not None:
         prune_ffn(classifier, neurons, sample)
+    if (columns := embedding_in(shape)) is not None:
+        factorise(classifier.encoder, columns, token_ids(classifier.tokenizer, material.train.texts))
     cut_positions(classifier)
     settings = material.settings
     recipe = Recipe(

@@ -1,0 +1,97 @@
+"""Factorised tables of tokens: a narrow table, and one matrix that widens what is looked up in it (Lan et al. 2020, ALBERT).
+
+Both start from the singular value decomposition of the table in which every token counts as often as the texts hold it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import torch
+
+FACTORS = "factors.npz"
+# How much a token counts that no text holds, beside one that is in a single text.
+_UNSEEN = 0.01
+
+
+def table_of(encoder: torch.nn.Module) -> torch.nn.Embedding:
+    """Return the table that tokens are looked up in: [vocabulary, hidden], or narrower where it is factorised."""
+    embedding = encoder.get_input_embeddings()
+    return embedding if projection_of(encoder) is None else embedding[0]
+
+
+def projection_of(encoder: torch.nn.Module) -> torch.nn.Linear | None:
+    """Return the matrix [hidden, width] that widens a factorised table's rows, None where the table is whole."""
+    import torch
+
+    embedding = encoder.get_input_embeddings()
+    return embedding[1] if isinstance(embedding, torch.nn.Sequential) else None
+
+
+def put_table(encoder: torch.nn.Module, rows: torch.Tensor) -> None:
+    """Give the encoder other rows to look up, as wide as those before; it is changed in place."""
+    import torch
+
+    table, projection = torch.nn.Embedding(*rows.shape), projection_of(encoder)
+    table.weight.data = rows
+    encoder.set_input_embeddings(table if projection is None else torch.nn.Sequential(table, projection))
+    encoder.config.vocab_size = len(rows)
+
+
+def factorise(encoder: torch.nn.Module, width: int, rows: Sequence[Sequence[int]]) -> None:
+    """Replace the encoder's table by one of `width` columns and a matrix that widens it; changed in place.
+
+    rows: the tokenised texts that say how often each token counts. Raises ValueError unless the table is wider.
+    """
+    import torch
+
+    table = table_of(encoder).weight.data.double()
+    if not 0 < width < table.shape[1]:
+        raise ValueError(f"a table of {table.shape[1]} columns cannot be made {width} wide")
+    seen = Counter(token for row in rows for token in row)
+    counts = torch.tensor([seen.get(token, _UNSEEN) for token in range(len(table))], dtype=torch.float64)
+    directions = torch.linalg.eigh(table.T @ (table * counts[:, None])).eigenvectors[:, -width:]
+    narrow = table @ directions
+    scale = narrow.std() / table.std()  # one learning rate suits both factors when the rows are as long as before
+    _put(encoder, (narrow / scale).float(), (directions * scale).float())
+
+
+def _put(encoder: torch.nn.Module, rows: torch.Tensor, directions: torch.Tensor) -> None:
+    import torch
+
+    table = torch.nn.Embedding(*rows.shape)
+    projection = torch.nn.Linear(*reversed(directions.shape), bias=False)
+    table.weight.data, projection.weight.data = rows.contiguous(), directions.contiguous()
+    encoder.set_input_embeddings(torch.nn.Sequential(table, projection))
+
+
+def whole_state(encoder: torch.nn.Module) -> dict[str, torch.Tensor]:
+    """Return the encoder's weights as transformers names them: of a factorised table, the product."""
+    state: dict[str, torch.Tensor] = encoder.state_dict()
+    embedding = encoder.get_input_embeddings()
+    name = next(name for name, module in encoder.named_modules() if module is embedding)
+    if projection_of(encoder) is not None:
+        state[f"{name}.weight"] = state.pop(f"{name}.0.weight") @ state.pop(f"{name}.1.weight").T
+    return state
+
+
+def write(encoder: torch.nn.Module, folder: Path) -> None:
+    """Write the two factors beside the encoder's weights; nothing where its table is whole."""
+    if (projection := projection_of(encoder)) is not None:
+        rows, directions = (m.weight.detach().numpy() for m in (table_of(encoder), projection))
+        np.savez(folder / FACTORS, rows=rows, directions=directions)
+
+
+def read(encoder: torch.nn.Module, folder: Path) -> None:
+    """Give the encoder the factors that `write` wrote, if it wrote any; it is changed in place."""
+    import torch
+
+    if (path := folder / FACTORS).exists():
+        with np.load(path, allow_pickle=False) as kept:
+            _put(encoder, torch.from_numpy(kept["rows"]), torch.from_numpy(kept["directions"]))
