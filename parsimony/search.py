@@ -20,6 +20,8 @@ HOPEFUL, SAFE = 0.5, 0.8
 # One of how many heads, of how many neurons and of how many columns of the table of tokens a student keeps, from the widest
 # to the narrowest.
 _WIDTHS = ((1, 4, 1), (2, 6, 3), (3, 8, 3))
+# How many of the layers are left in students with fewer.
+_DEPTHS = (2 / 3, 1 / 2, 1 / 3, 1 / 6)
 
 # What is worth deriving from each trunk. Fusion changes speed, not answers; quantised bundles are always trimmed
 # too, because an untrimmed one is never the smallest. The reference is kept as it is, and shown with each lever alone.
@@ -54,19 +56,18 @@ def student_trunks(
     """Return the students of a base, the largest first.
 
     heads, neurons: those of each layer of the base, columns: those of its table of tokens; None where none can be taken
-    out, or where that saves nothing. All layers at three widths, half of them at the two lesser ones, then fewer at the
-    least: at equal size many narrow layers keep more than few whole ones, and few are faster (docs/results.md). Where no
-    neurons can be taken out, whole layers are.
+    out, or where that saves nothing. All layers at three widths, then ever fewer at the least: at equal size many narrow
+    layers keep more than few whole ones, and few are faster (docs/results.md). Where no neurons can be taken out, whole
+    layers are.
     """
-    depths = sorted({max(1, round(layers * share)) for share in (1, 1 / 2, 1 / 3, 1 / 6)}, reverse=True)
+    fewer = sorted({max(1, round(layers * share)) for share in _DEPTHS} - {layers}, reverse=True)
     if neurons is None:
         narrow = _embedding(columns, _WIDTHS[-1][2])
-        shapes = [student_shape(depth, embedding=narrow) for depth in depths if depth < layers]
+        shapes = [student_shape(depth, embedding=narrow) for depth in fewer]
     else:
         widths = [_width(heads, neurons, columns, shares) for shares in _WIDTHS]
         shapes = [student_shape(layers, **width) for width in widths]
-        shapes += [student_shape(depth, **widths[1]) for depth in depths[1:2]]
-        shapes += [student_shape(depth, **widths[2]) for depth in depths[1:]]
+        shapes += [student_shape(depth, **widths[-1]) for depth in fewer]
     return tuple(Trunk(family="student", base=base, shape=shape) for shape in dict.fromkeys(shapes))
 
 

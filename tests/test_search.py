@@ -37,9 +37,11 @@ def _shapes(layers: int, heads: int | None, neurons: int | None, columns: int | 
 
 
 @pytest.mark.parametrize(
-    ("layers", "depths"), [(1, []), (2, [1]), (3, [2, 1]), (4, [2, 1]), (6, [3, 2, 1]), (12, [6, 4, 2])]
+    ("layers", "depths"), [(1, []), (2, [1]), (3, [2, 1]), (4, [3, 2, 1]), (6, [4, 3, 2, 1]), (12, [8, 6, 4, 2])]
 )
-def test_without_narrow_layers_students_have_a_half_a_third_and_a_sixth_of_them(layers: int, depths: list[int]) -> None:
+def test_without_narrow_layers_students_have_two_thirds_a_half_a_third_and_a_sixth_of_them(
+    layers: int, depths: list[int]
+) -> None:
     assert _shapes(layers, 12, None) == [f"layers-{depth}" for depth in depths]
 
 
@@ -48,7 +50,7 @@ def test_students_go_from_all_layers_ever_narrower_to_few() -> None:
         "layers-6.ffn-384",
         "layers-6.heads-6.ffn-256.embedding-128",
         "layers-6.heads-4.ffn-192.embedding-128",
-        "layers-3.heads-6.ffn-256.embedding-128",
+        "layers-4.heads-4.ffn-192.embedding-128",
         "layers-3.heads-4.ffn-192.embedding-128",
         "layers-2.heads-4.ffn-192.embedding-128",
         "layers-1.heads-4.ffn-192.embedding-128",
@@ -56,7 +58,7 @@ def test_students_go_from_all_layers_ever_narrower_to_few() -> None:
 
 
 def test_where_no_neuron_can_be_taken_out_the_table_still_is_factorised() -> None:
-    assert _shapes(6, 12, None, 384) == [f"layers-{depth}.embedding-128" for depth in (3, 2, 1)]
+    assert _shapes(6, 12, None, 384) == [f"layers-{depth}.embedding-128" for depth in (4, 3, 2, 1)]
 
 
 def test_where_a_narrower_table_saves_nothing_it_stays_whole() -> None:
@@ -65,7 +67,7 @@ def test_where_a_narrower_table_saves_nothing_it_stays_whole() -> None:
 
 def test_where_no_head_can_be_taken_out_only_neurons_are() -> None:
     assert _shapes(2, None, 64) == [
-        "layers-2.ffn-16", "layers-2.ffn-10", "layers-2.ffn-8", "layers-1.ffn-10", "layers-1.ffn-8",
+        "layers-2.ffn-16", "layers-2.ffn-10", "layers-2.ffn-8", "layers-1.ffn-8",
     ]  # fmt: skip
 
 
