@@ -19,7 +19,7 @@ _POSITION_NUMBER = 8
 _LAYER_OVERHEAD = {"": (3_105, 715), "int8": (4_121, 1_360), "mixed": (4_121, 1_360), "int4": (5_658, 2_415)}
 _GRAPH_OVERHEAD = {"": 1_140, "int8": 1_530, "mixed": 1_750, "int4": 1_850}
 _LINEAR_OVERHEAD = {"": 630, "int8": 840, "int4": 890}
-_PROJECTION_OVERHEAD = {"": 80, "int8": 165, "mixed": 265, "int4": 485}
+_WIDENING_OVERHEAD = {"": 80, "int8": 165, "mixed": 265, "int4": 485}
 _FILES_OVERHEAD = 750
 _MAP_OVERHEAD, _MAP_NUMBER = 150, 2
 _COUNTED_POSITIONS_OVERHEAD = 1_250
@@ -29,10 +29,10 @@ _COUNTED_POSITIONS_OVERHEAD = 1_250
 class Shape:
     """How many weights a base has, by what quantisation does to them.
 
-    `lookup` lists (rows, columns) of embedding tables other than the token table, `products` (inputs, outputs)
-    of one layer's matrices, `vectors` and `fixed` the fp32 numbers of one layer and of the rest; `neurons` is the width
-    of a layer's feed-forward block and `heads` the number of its attention heads, None where they cannot be taken out;
-    `columns` is how wide the token table is, less than `hidden` where a matrix widens its rows;
+    `columns` is how wide the token table is, `lookups` lists (rows, columns) of other tables, `widening` (inputs, outputs)
+    of matrices between tables and layers, `products` of one layer's matrices, `vectors` and `fixed` the fp32 numbers of one
+    layer and of the rest; `neurons` is the width of a layer's feed-forward block and `heads` the number of its attention
+    heads, None where they cannot be taken out;
     `mapped_tokens` of how many tokens the trimmed graph lists the row, `positions` how many of each table's rows the
     tokenizer's cut can reach, `counts_positions` whether the graph counts them from the padding token (RoBERTa) instead
     of listing them.
@@ -43,6 +43,7 @@ class Shape:
     columns: int
     layers: int
     lookups: tuple[tuple[int, int], ...]
+    widening: tuple[tuple[int, int], ...]
     products: tuple[tuple[int, int], ...]
     vectors: int
     fixed: int
@@ -70,21 +71,29 @@ def shape_of(base: Path, texts: tuple[str, ...], max_tokens: int) -> Shape:
         encoder = AutoModel.from_config(config)
     name, layers = layers_of(encoder)
     inside = list(layers[0].named_parameters())
-    outside = [(n, p) for n, p in encoder.named_parameters() if not n.startswith(f"{name}.") and "pooler" not in n]
-    tables = [p.shape for n, p in outside if p.ndim == 2 and "embedding" in n and "token_type" not in n]
-    token_table = encoder.get_input_embeddings().weight.shape
+    outside = [p for n, p in encoder.named_parameters() if not n.startswith(f"{name}.") and "pooler" not in n]
+    around = [
+        m
+        for n, m in encoder.named_modules()
+        if not n.startswith(f"{name}.") and "pooler" not in n and "token_type" not in n
+    ]
+    tokens = encoder.get_input_embeddings()
+    vocabulary, columns = tokens.weight.shape
     tokenizer = serving_tokenizer((base / TOKENIZER).read_text(encoding="utf-8"), max_tokens=max_tokens)
     padding = padding_position(encoder)
-    kept, mapped, trimmed_bytes = _trimmed(base, tokenizer, texts, token_table[0])
+    kept, mapped, trimmed_bytes = _trimmed(base, tokenizer, texts, vocabulary)
     return Shape(
-        vocabulary=token_table[0],
-        hidden=token_table[1],
-        columns=token_table[1],
+        vocabulary=vocabulary,
+        hidden=int(config.hidden_size),
+        columns=columns,
         layers=len(layers),
-        lookups=tuple((s[0], s[1]) for s in tables if s != token_table),
+        lookups=tuple(
+            (m.num_embeddings, m.embedding_dim) for m in around if isinstance(m, torch.nn.Embedding) and m is not tokens
+        ),
+        widening=tuple((m.in_features, m.out_features) for m in around if isinstance(m, torch.nn.Linear)),
         products=tuple((p.shape[1], p.shape[0]) for _, p in inside if p.ndim == 2),
         vectors=sum(p.numel() for _, p in inside if p.ndim == 1),
-        fixed=sum(p.numel() for _, p in outside if p.ndim == 1) + token_table[1],
+        fixed=sum(p.numel() for p in outside if p.ndim == 1) + columns,
         tokenizer_bytes=len(tokenizer.encode()),
         trimmed_vocabulary=kept,
         mapped_tokens=mapped,
@@ -129,7 +138,9 @@ def predict(candidate: Candidate, shape: Shape, labels: tuple[str, ...]) -> int:
 def _student(shape: Shape, of: tuple[str, ...]) -> Shape:
     """Return the shape of a student: fewer layers, narrower ones, no position that is never used."""
     lookups = tuple((min(rows, shape.positions), columns) for rows, columns in shape.lookups)
-    shape = replace(shape, layers=layers_in(of), lookups=lookups, columns=embedding_in(of) or shape.columns)
+    shape = replace(shape, layers=layers_in(of), lookups=lookups)
+    if (columns := embedding_in(of)) is not None:
+        shape = replace(shape, columns=columns, widening=((columns, shape.columns), *shape.widening))
     if (heads := heads_in(of)) is not None and shape.heads is not None:
         shape = _with_heads(shape, shape.hidden // shape.heads * heads)
     if (neurons := neurons_in(of)) is not None and shape.neurons is not None:
@@ -159,17 +170,14 @@ def _linear(candidate: Candidate, rows: int, classes: int) -> float:
 
 def _transformer(candidate: Candidate, shape: Shape, rows: int, classes: int) -> float:
     layers = shape.layers
-    products = [(shape.hidden, classes), *shape.products * layers]
-    widened = shape.columns < shape.hidden
-    if widened:
-        products.append((shape.columns, shape.hidden))
+    products = ((shape.hidden, classes), *shape.widening, *shape.products * layers)
     tables = _table(candidate, rows, shape.columns) + sum(_table(candidate, *table) for table in shape.lookups)
     matrices = sum(_matrix(candidate, *product) for product in products)
     fixed = (layers * shape.vectors + shape.fixed + classes) * _FP32
     structure = (
         layers * _LAYER_OVERHEAD[_bits(candidate)]["fusion" in candidate.after] + _GRAPH_OVERHEAD[_bits(candidate)]
     )
-    structure += _PROJECTION_OVERHEAD[_bits(candidate)] if widened else 0
+    structure += len(shape.widening) * _WIDENING_OVERHEAD[_bits(candidate)]
     listed = sum(rows for rows, _ in shape.lookups) * _POSITION_NUMBER  # positions are themselves looked up in a list
     numbered = _COUNTED_POSITIONS_OVERHEAD if shape.counts_positions else listed
     return tables + matrices + fixed + structure + numbered

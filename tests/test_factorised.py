@@ -25,7 +25,7 @@ def _rows(encoder: torch.nn.Module) -> torch.Tensor:
     return table
 
 
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("architecture", [*ARCHITECTURES, "electra"])
 def test_every_architecture_is_saved_read_and_exported_with_a_factorised_table(
     architecture: Architecture, tmp_path: Path
 ) -> None:

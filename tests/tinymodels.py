@@ -2,7 +2,8 @@
 
 The weights are random, the tokenizers trained here; every architecture keeps the traits that trip tools up: BERT has
 segments and a pooler, RoBERTa counts positions from its padding token, ModernBERT has rotary positions, local layers,
-special tokens behind the pieces and a table with more rows than tokens.
+special tokens behind the pieces and a table with more rows than tokens. ELECTRA, a BERT whose tables are narrower than its
+layers, is tried where that matters.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from parsimony.contracts import Material, TrainingSettings
 from parsimony.records import Table, Trunk
 from parsimony.trunk_store import Grown, grow
 
-Architecture = Literal["bert", "distilbert", "roberta", "modernbert"]
+Architecture = Literal["bert", "distilbert", "roberta", "modernbert", "electra"]
 ARCHITECTURES: tuple[Architecture, ...] = ("bert", "distilbert", "roberta", "modernbert")
 Name = Literal["frozen", "reference", "student", "narrow", "linear"]
 LABELS = ("card", "meal", "travel", "weather")
@@ -97,7 +98,7 @@ def write_tiny_base(folder: Path, *, architecture: Architecture = "bert", layers
     import transformers
 
     torch.set_num_threads(1)
-    tokenizer = _wordpiece() if architecture in {"bert", "distilbert"} else _byte_pairs(architecture)
+    tokenizer = _wordpiece() if architecture in {"bert", "distilbert", "electra"} else _byte_pairs(architecture)
     known: dict[str, int] = tokenizer.get_vocab(with_added_tokens=True)
     with torch.random.fork_rng():
         torch.manual_seed(7)
@@ -173,6 +174,9 @@ def _encoder(architecture: Architecture, known: dict[str, int], layers: int, hid
     }
     if architecture == "bert":
         return t.BertModel(t.BertConfig(vocab_size=len(known), max_position_embeddings=POSITIONS, **sizes))
+    if architecture == "electra":
+        narrow = {"embedding_size": hidden // 2, "max_position_embeddings": POSITIONS}
+        return t.ElectraModel(t.ElectraConfig(vocab_size=len(known), **narrow, **sizes))
     if architecture == "roberta":
         special = {"bos_token_id": 0, "pad_token_id": 1, "eos_token_id": 2, "type_vocab_size": 1}
         return t.RobertaModel(
