@@ -230,7 +230,7 @@ def _page(receipt: dict[str, Any], rows: list[Row], plan: Path) -> str:
         "# Against others",
         "",
         f"`make bench PLAN={plan.name}`: model {receipt['model']}, {data['train']:,} rows to train on, {data['search']:,} to "
-        f"choose on, {data['sealed']:,} sealed; margin {receipt['gates']['margin']:g}. {here.cpu}, {here.cores} cores, one "
+        f"choose on, {data['sealed']:,} sealed; margin {receipt['gates']['margin']:g}. {here.cpu}, {here.cores} {'core' if here.cores == 1 else 'cores'}, one "
         f"thread; onnxruntime {dict(here.versions)['onnxruntime']}; {datetime.datetime.now(datetime.UTC):%Y-%m-%d}. "
         f"Fine-tuning the reference, which all but the last need, took {_stages(receipt)['finetune']:.0f} s.",
         "",
