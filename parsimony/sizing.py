@@ -20,6 +20,8 @@ _LAYER_OVERHEAD = {"": (3_105, 715), "int8": (4_121, 1_360), "mixed": (4_121, 1_
 _GRAPH_OVERHEAD = {"": 1_140, "int8": 1_530, "mixed": 1_750, "int4": 1_850}
 _LINEAR_OVERHEAD = {"": 630, "int8": 840, "int4": 890}
 _WIDENING_OVERHEAD = {"": 80, "int8": 165, "mixed": 265, "int4": 485}
+# What rotary positions add, measured on ModernBERT: nodes of the graph, and per layer.
+_ROTARY_OVERHEAD, _ROTARY_LAYER = 4_180, {"": 2_230, "int8": 1_920, "mixed": 1_895, "int4": 1_420}
 _FILES_OVERHEAD = 750
 _MAP_OVERHEAD, _MAP_NUMBER = 150, 2
 _COUNTED_POSITIONS_OVERHEAD = 1_250
@@ -177,6 +179,8 @@ def _transformer(candidate: Candidate, shape: Shape, rows: int, classes: int) ->
     structure = (
         layers * _LAYER_OVERHEAD[_bits(candidate)]["fusion" in candidate.after] + _GRAPH_OVERHEAD[_bits(candidate)]
     )
+    if not shape.lookups:  # positions are looked up nowhere
+        structure += _ROTARY_OVERHEAD + layers * _ROTARY_LAYER[_bits(candidate)]
     structure += len(shape.widening) * _WIDENING_OVERHEAD[_bits(candidate)]
     listed = sum(rows for rows, _ in shape.lookups) * _POSITION_NUMBER  # positions are themselves looked up in a list
     numbered = _COUNTED_POSITIONS_OVERHEAD if shape.counts_positions else listed

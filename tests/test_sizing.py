@@ -18,7 +18,7 @@ TRAIN, _, _ = tables()
 ALL = ("linear", "student", "encoder")
 # A tiny graph is half names and node records, which differ between architectures; weights are predicted exactly.
 TOLERANCE: dict[Architecture, float] = {
-    "bert": 0.02, "distilbert": 0.03, "roberta": 0.02, "modernbert": 0.2, "electra": 0.02,
+    "bert": 0.02, "distilbert": 0.03, "roberta": 0.02, "modernbert": 0.02, "electra": 0.02,
 }  # fmt: skip
 
 
