@@ -15,6 +15,7 @@ import numpy as np
 
 from parsimony import rounding
 from parsimony.classifier import Classifier, mean_state, pad
+from parsimony.length_groups import LengthGroups
 from parsimony.machine import has_fast_bf16
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ def train(classifier: Classifier, examples: Examples, search: Examples, recipe: 
     bf16 = torch.cuda.is_available() or has_fast_bf16()
     network, distils = _network(classifier), examples.teacher is not None
     with tempfile.TemporaryDirectory() as scratch:
-        trainer = transformers.Trainer(
+        trainer = _trainer_of(examples, recipe, seed)(
             model=network,
             args=_arguments(recipe, seed, scratch, bf16=bf16, distils=distils),
             train_dataset=_rows(examples, 0),
@@ -147,8 +148,6 @@ def _arguments(recipe: Recipe, seed: int, scratch: str, *, bf16: bool, distils: 
         weight_decay=recipe.weight_decay,
         lr_scheduler_type="linear",
         optim="adamw_torch_fused",
-        group_by_length=True,
-        length_column_name="length",
         bf16=bf16,
         use_cpu=not torch.cuda.is_available(),
         seed=seed,
@@ -168,13 +167,29 @@ def _arguments(recipe: Recipe, seed: int, scratch: str, *, bf16: bool, distils: 
     )
 
 
+def _trainer_of(examples: Examples, recipe: Recipe, seed: int) -> type[transformers.Trainer]:
+    """Return a Trainer that takes the examples in batches of like length."""
+    import torch
+    import transformers
+
+    class Trainer(transformers.Trainer):  # type: ignore[misc]  # the way that transformers offers to batch otherwise
+        def get_train_dataloader(self) -> torch.utils.data.DataLoader[Any]:
+            batches = LengthGroups(
+                lengths=[len(row) for row in examples.rows],
+                batch_size=recipe.batch_size,
+                chance=np.random.default_rng(seed),
+            )
+            return torch.utils.data.DataLoader(self.train_dataset, batch_sampler=batches, collate_fn=self.data_collator)
+
+    return Trainer
+
+
 def _rows(examples: Examples, first: int) -> Any:  # datasets ships no types
-    """Return token ids, lengths and, in `labels`, the place of each text's lesson, counted from `first`."""
+    """Return token ids and, in `labels`, the place of each text's lesson, counted from `first`."""
     import datasets
 
     columns = {
         "input_ids": [list(row) for row in examples.rows],
-        "length": [len(row) for row in examples.rows],
         "labels": list(range(first, first + len(examples.rows))),
     }
     return datasets.Dataset.from_dict(columns)

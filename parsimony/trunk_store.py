@@ -22,6 +22,7 @@ _CODE = (
     "export",
     "factorised",
     "graphs",
+    "length_groups",
     "packing",
     "pruning",
     "rounding",

@@ -26,7 +26,7 @@ Name = Literal["frozen", "reference", "student", "narrow", "linear"]
 LABELS = ("card", "meal", "travel", "weather")
 HEADS, POSITIONS = 4, 96
 DATA = "digest of the tables"
-SETTINGS = TrainingSettings(epochs=2, student_epochs=2, learning_rate=1e-3, student_learning_rate=1e-3, batch_size=16)
+SETTINGS = TrainingSettings(epochs=4, student_epochs=2, learning_rate=1e-3, student_learning_rate=1e-3, batch_size=16)
 _SESSION = tempfile.TemporaryDirectory(prefix="tinymodels-")
 _EACH = 60
 _HINTS = {
