@@ -36,12 +36,15 @@ def projection_of(encoder: torch.nn.Module) -> torch.nn.Linear | None:
 
 def put_table(encoder: torch.nn.Module, rows: torch.Tensor) -> None:
     """Give the encoder other rows to look up, as wide as those before; it is changed in place."""
+    _put(encoder, rows, projection_of(encoder))
+    encoder.config.vocab_size = len(rows)
+
+
+def _put(encoder: torch.nn.Module, rows: torch.Tensor, projection: torch.nn.Linear | None) -> None:
     import torch
 
-    table, projection = torch.nn.Embedding(*rows.shape), projection_of(encoder)
-    table.weight.data = rows
+    table = torch.nn.Embedding.from_pretrained(rows, freeze=False)
     encoder.set_input_embeddings(table if projection is None else torch.nn.Sequential(table, projection))
-    encoder.config.vocab_size = len(rows)
 
 
 def factorise(encoder: torch.nn.Module, width: int, rows: Sequence[Sequence[int]]) -> None:
@@ -59,24 +62,23 @@ def factorise(encoder: torch.nn.Module, width: int, rows: Sequence[Sequence[int]
     directions = torch.linalg.eigh(table.T @ (table * counts[:, None])).eigenvectors[:, -width:]
     narrow = table @ directions
     scale = narrow.std() / table.std()  # one learning rate suits both factors when the rows are as long as before
-    _put(encoder, (narrow / scale).float(), (directions * scale).float())
+    _put(encoder, (narrow / scale).float(), _projection((directions * scale).float()))
 
 
-def _put(encoder: torch.nn.Module, rows: torch.Tensor, directions: torch.Tensor) -> None:
+def _projection(directions: torch.Tensor) -> torch.nn.Linear:
     import torch
 
-    table = torch.nn.Embedding(*rows.shape)
     projection = torch.nn.Linear(*reversed(directions.shape), bias=False)
-    table.weight.data, projection.weight.data = rows.contiguous(), directions.contiguous()
-    encoder.set_input_embeddings(torch.nn.Sequential(table, projection))
+    projection.weight.data = directions.contiguous()
+    return projection
 
 
 def whole_state(encoder: torch.nn.Module) -> dict[str, torch.Tensor]:
     """Return the encoder's weights as transformers names them: of a factorised table, the product."""
     state: dict[str, torch.Tensor] = encoder.state_dict()
-    embedding = encoder.get_input_embeddings()
-    name = next(name for name, module in encoder.named_modules() if module is embedding)
     if projection_of(encoder) is not None:
+        embedding = encoder.get_input_embeddings()
+        name = next(name for name, module in encoder.named_modules() if module is embedding)
         state[f"{name}.weight"] = state.pop(f"{name}.0.weight") @ state.pop(f"{name}.1.weight").T
     return state
 
@@ -94,4 +96,4 @@ def read(encoder: torch.nn.Module, folder: Path) -> None:
 
     if (path := folder / FACTORS).exists():
         with np.load(path, allow_pickle=False) as kept:
-            _put(encoder, torch.from_numpy(kept["rows"]), torch.from_numpy(kept["directions"]))
+            _put(encoder, torch.from_numpy(kept["rows"]), _projection(torch.from_numpy(kept["directions"])))

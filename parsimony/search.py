@@ -62,7 +62,7 @@ def student_trunks(
     """
     fewer = sorted({max(1, round(layers * share)) for share in _DEPTHS} - {layers}, reverse=True)
     if neurons is None:
-        narrow = _embedding(columns, _WIDTHS[-1][2])
+        narrow = _left(columns, _WIDTHS[-1][2])
         shapes = [student_shape(depth, embedding=narrow) for depth in fewer]
     else:
         widths = [_width(heads, neurons, columns, shares) for shares in _WIDTHS]
@@ -74,12 +74,15 @@ def student_trunks(
 def _width(heads: int | None, neurons: int, columns: int | None, shares: tuple[int, int, int]) -> dict[str, int | None]:
     """Return what is left of heads, neurons and columns when only these shares of them stay; None for all of them."""
     of_heads, of_neurons, of_columns = shares
-    kept = None if heads is None or of_heads == 1 else max(1, heads // of_heads)
-    return {"heads": kept, "neurons": max(1, neurons // of_neurons), "embedding": _embedding(columns, of_columns)}
+    return {
+        "heads": _left(heads, of_heads),
+        "neurons": _left(neurons, of_neurons),
+        "embedding": _left(columns, of_columns),
+    }
 
 
-def _embedding(columns: int | None, share: int) -> int | None:
-    return None if columns is None or share == 1 else max(1, columns // share)
+def _left(count: int | None, share: int) -> int | None:
+    return None if count is None or share == 1 else max(1, count // share)
 
 
 def in_question(students: Sequence[Trunk], chances: Mapping[Trunk, float]) -> tuple[Trunk, ...]:

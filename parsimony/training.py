@@ -29,8 +29,9 @@ log = logging.getLogger(__name__)
 class Recipe:
     """How to train. `patience` counts epochs without a better search score.
 
-    Distilling: the last `rounded_share` of the steps runs with weights rounded to 4 bits; `temperature` softens both answers, `hard_share` is the weight of the label beside the teacher's
-    answer, `state_weight` that of the distance to the teacher's state, in units of that state's variance.
+    Distilling: the last `rounded_share` of the steps runs with weights rounded to 4 bits; `temperature` softens both
+    answers, `hard_share` is the weight of the label beside the teacher's answer, `state_weight` that of the
+    distance to the teacher's state, in units of that state's variance.
     """
 
     epochs: float

@@ -1,4 +1,5 @@
-"""The student family: the fine-tuned reference with fewer layers, narrower ones or a narrower table, distilled from its cached answers.
+"""The student family: the fine-tuned reference with fewer layers, narrower ones or a narrower table, distilled from its
+cached answers.
 
 Layers are taken at even distances from the first to the last (Sanh et al. 2019, DistilBERT, takes every second). A
 student learns the teacher's logits and its mean token state, and starts from the teacher's head, which reads that state.
