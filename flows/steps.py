@@ -201,36 +201,58 @@ def _predicted(plan: Plan, dataset: Dataset, texts: tuple[str, ...], candidate: 
     return sizing.predict(candidate, shape, dataset.labels)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Climb:
+    """What is known while students are trained: every candidate, the students from the largest, which are trained, and why
+    others are not."""
+
+    entries: dict[Candidate, Entry]
+    students: tuple[Trunk, ...]
+    trained: list[Trunk]
+    skipped: dict[Trunk, str]
+
+
 def climb(run: Session, dataset: Dataset, rungs: Sequence[search.Rung], done: Sequence[Grown]) -> list[Entry]:
     """Build every candidate of what is trained and see what it answers; train students, one by one, while that pays.
 
     Which student comes next follows from the answers so far: smaller while the last one may well pass, else larger.
+    First for their trimmed bundles, then for those with the whole vocabulary, where they would be smaller than what was
+    found.
     """
     entries = {rung.candidate: Entry(candidate=rung.candidate, predicted_bytes=rung.predicted_bytes) for rung in rungs}
     reference = done[-1]
-    students = [trunk for trunk in dict.fromkeys(c.trunk for c in entries) if trunk.family == "student"]
-    students.sort(key=lambda trunk: -max(e.predicted_bytes for c, e in entries.items() if c.trunk == trunk))
     for linear in dict.fromkeys(c.trunk for c in entries if c.trunk.family == "linear"):
         with run.run.stage("train", linear.id):
             done = (*done, _train(run, linear, None, dataset))
     for grown in (reference, *(g for g in done if g != reference)):
         _derive(run, dataset, entries, grown)
-    chances: dict[Trunk, float] = {}
-    skipped: dict[Trunk, str] = {}
-    while True:
-        skipped |= _too_late(run, dataset, [t for t in students if t not in chances and t not in skipped])
-        possible = [t for t in students if t not in skipped]
-        run.forecast.students(search.in_question(possible, chances), dataset, run.plan)
-        trunk = search.next_student(possible, chances)
-        if trunk is None:
-            break
-        with run.run.stage("train", trunk.id):
-            grown = _train(run, trunk, reference, dataset)
-        _derive(run, dataset, entries, grown)
-        chances[trunk] = _chance(run, dataset, trunk, tuple(entries.values()))
-        run.run.say("search", f"{trunk.id} has a chance of {chances[trunk]:.0%} to be certified")
-    skipped |= search.pointless(students, chances)
-    return [replace(e, obstacle=skipped[c.trunk]) if c.trunk in skipped else e for c, e in entries.items()]
+    state = _Climb(entries=entries, students=search.students_of(rungs), trained=[], skipped={})
+    for trimmed in (True, False):
+        while (trunk := _next(run, dataset, state, trimmed=trimmed)) is not None:
+            with run.run.stage("train", trunk.id):
+                grown = _train(run, trunk, reference, dataset)
+            state.trained.append(trunk)
+            _derive(run, dataset, entries, grown)
+    chances = search.chances_of(state.trained, _chances(run, dataset, entries), trimmed=True)
+    reasons = state.skipped | search.pointless(state.students, chances)
+    return [replace(e, obstacle=reasons[c.trunk]) if c.trunk in reasons else e for c, e in entries.items()]
+
+
+def _next(run: Session, dataset: Dataset, state: _Climb, *, trimmed: bool) -> Trunk | None:
+    """Return the student to train next, None when there is none; those that come too late join the skipped ones."""
+    seen = _chances(run, dataset, state.entries)
+    chances = search.chances_of(state.trained, seen, trimmed=trimmed)
+    for trunk in state.trained[-1:]:
+        kind = "trimmed" if trimmed else "with all its words"
+        run.run.say("search", f"{trunk.id}, {kind}, has a chance of {chances[trunk]:.0%} to be certified")
+    open_ = [t for t in state.students if t not in state.trained and t not in state.skipped]
+    state.skipped.update(_too_late(run, dataset, open_))
+    possible = [t for t in state.students if t not in state.skipped]
+    if not trimmed:
+        sizes = {c: entry.predicted_bytes for c, entry in state.entries.items()}
+        possible = list(search.smaller_whole(possible, sizes, seen))
+    run.forecast.students(search.in_question(possible, chances), dataset, run.plan)
+    return search.next_student(possible, chances)
 
 
 def _too_late(run: Session, dataset: Dataset, students: Sequence[Trunk]) -> dict[Trunk, str]:
@@ -242,33 +264,9 @@ def _too_late(run: Session, dataset: Dataset, students: Sequence[Trunk]) -> dict
 
 
 def _derive(run: Session, dataset: Dataset, entries: dict[Candidate, Entry], grown: Grown) -> None:
-    """Build and evaluate every candidate of a trunk; `entries` is filled in.
-
-    Where trimming costs the reference more than half the margin, it is derived without it too; students were trained
-    on trimmed texts.
-    """
-    mine = [candidate for candidate in entries if candidate.trunk == grown.trunk]
-    for candidate in mine:
+    """Build and evaluate every candidate of a trunk; `entries` is filled in."""
+    for candidate in [candidate for candidate in entries if candidate.trunk == grown.trunk]:
         _build(run, dataset, entries, grown, candidate)
-    if Candidate(trunk=grown.trunk).id != run.reference or _trimming_cost(run, entries) <= run.plan.gates.margin / 2:
-        return
-    texts = load_split(dataset, "train").texts
-    for candidate in dict.fromkeys(search.without_trimming(c) for c in mine if search.is_quantised(c)):
-        if candidate not in entries:
-            bytes_ = _predicted(run.plan, dataset, texts, candidate)
-            entries[candidate] = Entry(candidate=candidate, predicted_bytes=bytes_)
-            _build(run, dataset, entries, grown, candidate)
-
-
-def _trimming_cost(run: Session, entries: Mapping[Candidate, Entry]) -> float:
-    """Return the accuracy that the reference loses on the search split by trimming alone; 0 when that was not seen."""
-    seen = {
-        frozenset(c.after) - {"fusion"}: e.search.accuracy
-        for c, e in entries.items()
-        if e.search and Candidate(trunk=c.trunk).id == run.reference
-    }
-    whole, trimmed = seen.get(frozenset()), seen.get(frozenset({"trim"}))
-    return 0.0 if whole is None or trimmed is None else whole - trimmed
 
 
 def _build(run: Session, dataset: Dataset, entries: dict[Candidate, Entry], grown: Grown, candidate: Candidate) -> None:
@@ -279,12 +277,11 @@ def _build(run: Session, dataset: Dataset, entries: dict[Candidate, Entry], grow
     run.forecast.built()
 
 
-def _chance(run: Session, dataset: Dataset, trunk: Trunk, entries: Sequence[Entry]) -> float:
-    """Return the chance that the safest bundle of a trunk is certified; 0 when none could be built."""
-    seen = {found.candidate: found for found in compared(run, dataset, entries)}
+def _chances(run: Session, dataset: Dataset, entries: Mapping[Candidate, Entry]) -> dict[Candidate, float]:
+    """Return the chance to be certified of every candidate whose answers are known."""
     gates_ = run.plan.gates.settings()
-    mine = [seen[e.id] for e in entries if e.candidate.trunk == trunk and e.id in seen]
-    return max((selection.chance(found, dataset.sealed, gates_) for found in mine), default=0.0)
+    seen = {found.candidate: found for found in compared(run, dataset, tuple(entries.values()))}
+    return {c: selection.chance(seen[c.id], dataset.sealed, gates_) for c in entries if c.id in seen}
 
 
 def _train(run: Session, trunk: Trunk, start: Grown | None, dataset: Dataset) -> Grown:

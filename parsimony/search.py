@@ -4,6 +4,7 @@ which trains few of the students and skips those that cannot matter.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -23,11 +24,11 @@ _WIDTHS = ((1, 4, 1), (2, 6, 3), (3, 8, 3))
 # How many of the layers are left in students with fewer.
 _DEPTHS = (2 / 3, 1 / 2, 1 / 3, 1 / 6)
 
-# What is worth deriving from each trunk. Fusion changes speed, not answers; quantised bundles are always trimmed
-# too, because an untrimmed one is never the smallest. The reference is kept as it is, and shown with each lever alone.
-# Students learned to answer with 4-bit weights: more bits would store the same numbers.
+# What is worth deriving from each trunk. Fusion changes speed, not answers. The reference is kept as it is, and shown
+# with each lever alone. Students learned to answer with 4-bit weights: more bits would store the same numbers. They are
+# derived with their whole vocabulary too, because what trimming costs depends on the data.
 _LINEAR: Chains = ((), ("trim",), ("trim", "int8"), ("trim", "int4"))
-_STUDENT: Chains = (("trim", "fusion"), ("trim", "fusion", "int4"))
+_STUDENT: Chains = (("trim", "fusion"), ("trim", "fusion", "int4"), ("fusion", "int4"))
 _REFERENCE: Chains = ((), ("fusion", "int8"), ("trim", "fusion", "int8"), ("trim", "fusion", "mixed"), *_STUDENT)
 _FROZEN: Chains = ((),)
 
@@ -153,14 +154,36 @@ def candidates(
     return tuple(Candidate(trunk=trunk, after=after) for after in chains)
 
 
-def is_quantised(candidate: Candidate) -> bool:
-    """Say whether a candidate's weights are stored in fewer bits."""
-    return any(TECHNIQUES[name].quantises for name in candidate.after)
+def is_trimmed(candidate: Candidate) -> bool:
+    """Say whether a candidate's vocabulary is trimmed."""
+    return "trim" in candidate.after
 
 
-def without_trimming(candidate: Candidate) -> Candidate:
-    """Return the candidate with its whole vocabulary."""
-    return Candidate(trunk=candidate.trunk, after=tuple(name for name in candidate.after if name != "trim"))
+def students_of(rungs: Sequence[Rung]) -> tuple[Trunk, ...]:
+    """Return the students of a ladder, the largest first."""
+    largest: dict[Trunk, int] = {}
+    for rung in rungs:
+        if (trunk := rung.candidate.trunk).family == "student":
+            largest[trunk] = max(rung.predicted_bytes, largest.get(trunk, 0))
+    return tuple(sorted(largest, key=lambda trunk: -largest[trunk]))
+
+
+def chances_of(trained: Sequence[Trunk], chances: Mapping[Candidate, float], *, trimmed: bool) -> dict[Trunk, float]:
+    """Return the chance of each student's safest bundle, trimmed or with all its words; 0 where none could be built."""
+    mine = {c: chance for c, chance in chances.items() if is_trimmed(c) == trimmed}
+    return {trunk: max((chance for c, chance in mine.items() if c.trunk == trunk), default=0.0) for trunk in trained}
+
+
+def smaller_whole(
+    students: Sequence[Trunk], sizes: Mapping[Candidate, int], chances: Mapping[Candidate, float]
+) -> tuple[Trunk, ...]:
+    """Return the students of which a bundle with all its words would be smaller than every hopeful one so far.
+
+    sizes: predicted bytes of every candidate.
+    """
+    least = min((sizes[c] for c, chance in chances.items() if chance >= HOPEFUL), default=math.inf)
+    small = {c.trunk for c, size in sizes.items() if not is_trimmed(c) and size < least}
+    return tuple(trunk for trunk in students if trunk in small)
 
 
 def _usable(chain: tuple[str, ...], architecture: str) -> tuple[str, ...]:

@@ -117,6 +117,42 @@ def test_a_student_without_a_number_for_its_chance_is_no_hope() -> None:
     assert search.in_question(STUDENTS, chances) == STUDENTS[:2]
 
 
+def _size(candidate: Candidate) -> int:
+    """Students of 1 to 7 MB; all their words are 2 MB more, fp32 ten times as large."""
+    place = STUDENTS.index(candidate.trunk) if candidate.trunk in STUDENTS else 0
+    return (7 - place + 2 * ("trim" not in candidate.after)) * (1 if "int4" in candidate.after else 10)
+
+
+RUNGS = search.ladder(STUDENTS, ALL, REFERENCE, _size)
+SIZES = {rung.candidate: rung.predicted_bytes for rung in RUNGS}
+
+
+def test_students_of_a_ladder_come_from_the_largest_and_once() -> None:
+    assert search.students_of(search.ladder(TRUNKS, ALL, REFERENCE, _size)) == STUDENTS
+
+
+def test_a_students_chance_is_that_of_its_safest_bundle_trimmed_or_whole() -> None:
+    one, other = STUDENTS[2], STUDENTS[4]
+    chances = {
+        Candidate(trunk=one, after=("trim", "fusion")): 0.4,
+        Candidate(trunk=one, after=("trim", "fusion", "int4")): 0.3,
+        Candidate(trunk=one, after=("fusion", "int4")): 0.7,
+        Candidate(trunk=REFERENCE): 1.0,
+    }
+    assert search.chances_of((one, other), chances, trimmed=True) == {one: 0.4, other: 0.0}
+    assert search.chances_of((one, other), chances, trimmed=False) == {one: 0.7, other: 0.0}
+
+
+def test_whole_students_count_that_are_smaller_than_every_hopeful_bundle() -> None:
+    after = ("trim", "fusion", "int4")
+    hopeful, hopeless = Candidate(trunk=STUDENTS[1], after=after), Candidate(trunk=STUDENTS[3], after=after)
+    assert SIZES[hopeful] == 6
+    found = search.smaller_whole(STUDENTS, SIZES, {hopeful: 0.5, hopeless: 0.49})
+    assert found == STUDENTS[4:]  # of 5, 4 and 3 MB
+    assert search.smaller_whole(STUDENTS, SIZES, {hopeless: 0.1}) == STUDENTS
+    assert search.smaller_whole(STUDENTS[:3], SIZES, {hopeful: 0.9}) == ()
+
+
 def test_every_student_left_out_says_why() -> None:
     assert search.pointless(STUDENTS, {STUDENTS[5]: 0.7, STUDENTS[6]: 0.02}) == dict.fromkeys(
         STUDENTS[:5],
@@ -134,7 +170,7 @@ def test_the_ladder_is_sorted_by_predicted_size_and_names_nothing_twice() -> Non
     rungs = search.ladder(TRUNKS, ALL, REFERENCE, _length)
     sizes = [rung.predicted_bytes for rung in rungs]
     assert sizes == sorted(sizes)
-    assert len({rung.candidate.id for rung in rungs}) == len(rungs) == 4 + 1 + 6 + 2 * len(STUDENTS)
+    assert len({rung.candidate.id for rung in rungs}) == len(rungs) == 4 + 1 + 7 + 3 * len(STUDENTS)
 
 
 def test_every_technique_of_the_ladder_is_in_the_registry_and_quantisation_comes_last() -> None:
@@ -161,6 +197,7 @@ def test_an_architecture_that_cannot_be_fused_is_quantised_without_fusion() -> N
         ("trim", "mixed"),
         ("trim",),
         ("trim", "int4"),
+        ("int4",),
     ]
     assert _chains(TRUNKS[0], architecture="modernbert") == [()]
 
