@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 FACTORS = "factors.npz"
 # How much a token counts that no text holds, beside one that is in a single text.
-_UNSEEN = 0.3
+_UNSEEN = 0.01
 
 
 def table_of(encoder: torch.nn.Module) -> torch.nn.Embedding:

@@ -20,7 +20,7 @@ Chains = tuple[tuple[str, ...], ...]
 HOPEFUL, SAFE = 0.5, 0.8
 # One of how many heads, of how many neurons and of how many columns of the table of tokens a student keeps, from the widest
 # to the narrowest.
-_WIDTHS = ((1, 4, 1), (2, 6, 3), (3, 8, 3))
+_WIDTHS = ((1, 2, 2), (1, 4, 3), (2, 6, 3), (3, 8, 3))
 # How many of the layers are left in students with fewer.
 _DEPTHS = (2 / 3, 1 / 2, 1 / 3, 1 / 6)
 
@@ -57,7 +57,7 @@ def student_trunks(
     """Return the students of a base, the largest first.
 
     heads, neurons: those of each layer of the base, columns: those of its table of tokens; None where none can be taken
-    out, or where that saves nothing. All layers at three widths, then ever fewer at the least: at equal size many narrow
+    out, or where that saves nothing. All layers at four widths, then ever fewer at the least: at equal size many narrow
     layers keep more than few whole ones, and few are faster (docs/results.md). Where no neurons can be taken out, whole
     layers are.
     """
