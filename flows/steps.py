@@ -247,12 +247,11 @@ def _next(run: Session, dataset: Dataset, state: _Climb, *, trimmed: bool) -> Tr
         run.run.say("search", f"{trunk.id}, {kind}, has a chance of {chances[trunk]:.0%} to be certified")
     open_ = [t for t in state.students if t not in state.trained and t not in state.skipped]
     state.skipped.update(_too_late(run, dataset, open_))
-    possible = [t for t in state.students if t not in state.skipped]
+    left = search.in_question([t for t in state.students if t not in state.skipped], chances)
     if not trimmed:
-        sizes = {c: entry.predicted_bytes for c, entry in state.entries.items()}
-        possible = list(search.smaller_whole(possible, sizes, seen))
-    run.forecast.students(search.in_question(possible, chances), dataset, run.plan)
-    return search.next_student(possible, chances)
+        left = search.smaller_whole(left, {c: e.predicted_bytes for c, e in state.entries.items()}, seen)
+    run.forecast.students(left, dataset, run.plan)
+    return search.next_student(left)
 
 
 def _too_late(run: Session, dataset: Dataset, students: Sequence[Trunk]) -> dict[Trunk, str]:

@@ -112,9 +112,8 @@ def _between(students: Sequence[Trunk], chances: Mapping[Trunk, float], least: f
     return tuple(students[low:high])
 
 
-def next_student(students: Sequence[Trunk], chances: Mapping[Trunk, float]) -> Trunk | None:
-    """Return the student in the middle of those in question, or None when there is none left: a bisection."""
-    left = in_question(students, chances)
+def next_student(left: Sequence[Trunk]) -> Trunk | None:
+    """Return the student in the middle of those in question, or None when there is none: a bisection."""
     return left[len(left) // 2] if left else None
 
 

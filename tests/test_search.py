@@ -79,7 +79,7 @@ def test_something_of_every_layer_is_left_and_no_student_comes_twice() -> None:
 def _climb(passing: int, safe: int | None = None) -> list[int]:
     """Return the places trained, in order, when the first `passing` students are hopeful and the first `safe` safe."""
     chances: dict[Trunk, float] = {}
-    while (student := search.next_student(STUDENTS, chances)) is not None:
+    while (student := search.next_student(search.in_question(STUDENTS, chances))) is not None:
         place = STUDENTS.index(student)
         chances[student] = 0.9 if place < (passing if safe is None else safe) else 0.6 if place < passing else 0.1
     return [STUDENTS.index(student) for student in chances]
