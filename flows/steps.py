@@ -242,7 +242,8 @@ def _next(run: Session, dataset: Dataset, state: _Climb, *, trimmed: bool) -> Tr
     """Return the student to train next, None when there is none; those that come too late join the skipped ones."""
     seen = _chances(run, dataset, state.entries)
     chances = search.chances_of(state.trained, seen, trimmed=trimmed)
-    for trunk in state.trained[-1:]:
+    if state.trained:
+        trunk = state.trained[-1]
         kind = "trimmed" if trimmed else "with all its words"
         run.run.say("search", f"{trunk.id}, {kind}, has a chance of {chances[trunk]:.0%} to be certified")
     open_ = [t for t in state.students if t not in state.trained and t not in state.skipped]

@@ -153,23 +153,15 @@ def candidates(
     return tuple(Candidate(trunk=trunk, after=after) for after in chains)
 
 
-def is_trimmed(candidate: Candidate) -> bool:
-    """Say whether a candidate's vocabulary is trimmed."""
-    return "trim" in candidate.after
-
-
 def students_of(rungs: Sequence[Rung]) -> tuple[Trunk, ...]:
-    """Return the students of a ladder, the largest first."""
-    largest: dict[Trunk, int] = {}
-    for rung in rungs:
-        if (trunk := rung.candidate.trunk).family == "student":
-            largest[trunk] = max(rung.predicted_bytes, largest.get(trunk, 0))
-    return tuple(sorted(largest, key=lambda trunk: -largest[trunk]))
+    """Return the students of a ladder, the one with the largest bundle first."""
+    trunks = (rung.candidate.trunk for rung in reversed(rungs))
+    return tuple(dict.fromkeys(trunk for trunk in trunks if trunk.family == "student"))
 
 
 def chances_of(trained: Sequence[Trunk], chances: Mapping[Candidate, float], *, trimmed: bool) -> dict[Trunk, float]:
     """Return the chance of each student's safest bundle, trimmed or with all its words; 0 where none could be built."""
-    mine = {c: chance for c, chance in chances.items() if is_trimmed(c) == trimmed}
+    mine = {c: chance for c, chance in chances.items() if ("trim" in c.after) == trimmed}
     return {trunk: max((chance for c, chance in mine.items() if c.trunk == trunk), default=0.0) for trunk in trained}
 
 
@@ -181,7 +173,7 @@ def smaller_whole(
     sizes: predicted bytes of every candidate.
     """
     least = min((sizes[c] for c, chance in chances.items() if chance >= HOPEFUL), default=math.inf)
-    small = {c.trunk for c, size in sizes.items() if not is_trimmed(c) and size < least}
+    small = {c.trunk for c, size in sizes.items() if "trim" not in c.after and size < least}
     return tuple(trunk for trunk in students if trunk in small)
 
 
