@@ -45,12 +45,16 @@ lint: $(READY)
 	@$(BIN)/ruff check -q .
 	@$(BIN)/ruff format -q --check .
 
+# parsimony.flows and parsimony.tasks do not lie below parsimony/, where mypy would look for them.
 types: $(READY)
-	@$(BIN)/mypy --no-error-summary
+	@rm -rf .types
+	@mkdir -p .types/parsimony
+	@ln -s $(addprefix ../../,$(filter-out %/__pycache__,$(wildcard parsimony/*)) flows tasks) .types/parsimony/
+	@MYPYPATH=.types $(BIN)/mypy --no-error-summary -p parsimony
 
 # Two thousand worlds of each kind in 64 cells: a few minutes on one core.
 simulate: $(READY)
-	@$(BIN)/python -m parsimony.simulation 2000 docs/simulation.md
+	@$(BIN)/python -m parsimony.audit.simulation_page 2000 docs/trials/simulation.md
 
 # mutmut gets an environment of its own, as Olive does. One mutant at a time, so that none runs out of time for
 # another: ten minutes on one core, more on a busy one.
@@ -58,7 +62,7 @@ MUTATE := .mutate
 mutate: $(MUTATE)/.ready
 	@rm -rf mutants
 	@$(MUTATE)/bin/mutmut run --max-children 1
-	@$(MUTATE)/bin/python -m tests.mutation docs/mutation.md
+	@$(MUTATE)/bin/python -m tests.mutation docs/trials/mutation.md
 
 $(MUTATE)/.ready: requirements.lock Makefile
 	@$(PYTHON) -m venv $(MUTATE)
@@ -69,7 +73,7 @@ $(MUTATE)/.ready: requirements.lock Makefile
 # Two hundred repetitions, quiet and with a loaded core: a quarter of an hour; longer with BUNDLE=folder, which is compared with itself.
 BUNDLE ?=
 instrument: $(READY)
-	@$(BIN)/python -m parsimony.instrument 200 docs/instrument.md $(BUNDLE)
+	@$(BIN)/python -m parsimony.audit.instrument 200 docs/trials/instrument.md $(BUNDLE)
 
 # Olive gets an environment of its own: its dependencies are not ours.
 PLAN ?= flows/plans/demo.toml
@@ -85,4 +89,4 @@ $(OLIVE)/.ready:
 	@touch $@
 
 clean:
-	@rm -rf .parsimony mutants .mypy_cache .pytest_cache .ruff_cache build *.egg-info
+	@rm -rf .parsimony .types mutants .mypy_cache .pytest_cache .ruff_cache build *.egg-info

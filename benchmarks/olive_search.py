@@ -4,6 +4,8 @@ python olive_search.py MODEL.onnx ROWS.json MARGIN OUT: ROWS holds `ids`, one li
 Writes OUT/model.onnx. Size is the first objective, accuracy the second with the margin as its goal.
 """
 
+from __future__ import annotations
+
 import json
 import shutil
 import sys
@@ -49,8 +51,8 @@ def best_class(outputs, **_):
     return torch.as_tensor(logits).argmax(-1)
 
 
-def configuration(model: str, margin: float, out: Path) -> dict:
-    """Return Olive's run configuration: every quantisation that makes small files."""
+def judged(margin: float) -> dict:
+    """Return how Olive judges a graph: by its size, then by its accuracy on the texts, within the margin."""
     size = {"name": "bytes", "priority": 1, "higher_is_better": False}
     quality = {
         "name": "accuracy_score",
@@ -59,7 +61,7 @@ def configuration(model: str, margin: float, out: Path) -> dict:
         "goal": {"type": "max-degradation", "value": margin},
         "metric_config": {"task": "multiclass", "num_classes": 1 + max(rows()["classes"])},
     }
-    texts = {
+    data = {
         "name": "texts",
         "type": "DataContainer",
         "user_script": __file__,
@@ -72,12 +74,23 @@ def configuration(model: str, margin: float, out: Path) -> dict:
         {"name": "size", "type": "size_on_disk", "sub_types": [size]},
         {"name": "quality", "type": "accuracy", "sub_types": [quality], "data_config": "texts"},
     ]
+    return {"data_configs": [data], "evaluators": {"both": {"type": "OnnxEvaluator", "metrics": metrics}}}
+
+
+def quantisations() -> list[dict]:
+    """Return every quantisation that makes small files."""
     blocks = [
         {"type": "OnnxBlockWiseRtnQuantization", "bits": 4, "block_size": block, "accuracy_level": 4}
         for block in BLOCKS
     ]
     dynamic = {"type": "OnnxDynamicQuantization", "precision": "int8", "per_channel": True, "reduce_range": False}
+    return [dynamic, *blocks]
+
+
+def configuration(model: str, margin: float, out: Path) -> dict:
+    """Return Olive's run configuration."""
     return {
+        **judged(margin),
         "input_model": {"type": "ONNXModel", "model_path": model},
         "systems": {
             "here": {
@@ -85,9 +98,7 @@ def configuration(model: str, margin: float, out: Path) -> dict:
                 "accelerators": [{"device": "cpu", "execution_providers": ["CPUExecutionProvider"]}],
             }
         },
-        "data_configs": [texts],
-        "evaluators": {"both": {"type": "OnnxEvaluator", "metrics": metrics}},
-        "passes": {"quantise": [dynamic, *blocks]},
+        "passes": {"quantise": quantisations()},
         "search_strategy": {
             "execution_order": "joint",
             "sampler": "sequential",
@@ -98,20 +109,19 @@ def configuration(model: str, margin: float, out: Path) -> dict:
         "host": "here",
         "target": "here",
         "cache_dir": str(out / "cache"),
-        "output_dir": str(out / "found"),
+        "output_dir": str(out / "result"),
         "log_severity_level": 2,
     }
 
 
 def main() -> int:
-    """Run the search and copy the smallest graph that it found."""
+    """Run the search and copy the smallest graph within the margin."""
     from olive.workflows import run
 
     model, _, margin, out = sys.argv[1:5]
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
-    found = run(configuration(model, float(margin), folder))
-    best = found.get_best_candidate()
+    best = run(configuration(model, float(margin), folder)).get_best_candidate()
     if best is None:
         sys.exit("Olive found no model within the goal")
     shutil.copyfile(best.model_path, folder / "model.onnx")

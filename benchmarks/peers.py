@@ -3,7 +3,7 @@
 python benchmarks/peers.py PLAN.toml --olive PYTHON --out docs/benchmarks.md
 
 Runs the plan, then lets optimum and Olive (in its own environment, PYTHON) quantise the run's reference, and trains a
-TF-IDF model. All answer the sealed split one text at a time; all but the TF-IDF model are timed side by side, in turn.
+TF-IDF model. All predict the test split one text at a time; all but the TF-IDF model are timed side by side, in turn.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ from typing import Any
 
 import numpy as np
 
-from flows import settings
-from parsimony import machine, stats
-from parsimony.audit import by_digest
-from parsimony.bundle import write_bundle
-from parsimony.data.splits import load_split, read_dataset
+from parsimony.audit.receipt import by_digest
+from parsimony.bundle.folder import write_bundle
+from parsimony.data.splits import SPLITS, Splits, read_splits
+from parsimony.decision import stats
 from parsimony.files import folder_bytes
-from parsimony.measure import judge, measure
-from parsimony.pacing import mixed
-from parsimony.readings import without_base
-from parsimony.records import Dataset, Quantile, Table, TargetSettings
-from parsimony.trunks import MODEL, TOKENIZER, class_numbers
-from parsimony.vocabulary import token_ids
+from parsimony.flows import settings
+from parsimony.measurement import machine, quantiles
+from parsimony.measurement.interleaving import mixed
+from parsimony.measurement.measure import judge, measure
+from parsimony.measurement.records import Quantile, TargetSettings
+from parsimony.training.checkpoint import MODEL, TOKENIZER
+from parsimony.training.vocabulary import token_ids
 
 TARGET = TargetSettings(name="here", threads=1, p99_ms=None, peak_rss_bytes=None, size_bytes=None)
 SAMPLES = 600
@@ -42,7 +42,7 @@ SAMPLES = 600
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One line of the comparison; times in milliseconds per text on one thread, `found_s` beyond the fine-tuning."""
+    """One line of the comparison; times in milliseconds per text on one thread, `search_s` in seconds beyond the fine-tuning."""
 
     name: str
     size_bytes: int
@@ -51,7 +51,7 @@ class Row:
     p50: Quantile
     p99: Quantile
     per_second: float
-    found_s: float
+    search_s: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +60,7 @@ class Peer:
 
     name: str
     folder: Path
-    found_s: float
+    search_s: float
 
 
 def main() -> int:
@@ -68,24 +68,24 @@ def main() -> int:
     given = _arguments().parse_args()
     receipt = _promoted(given.plan)
     home = settings.prepare().home
-    dataset = read_dataset(home / "runs" / receipt["run_id"] / "data")
+    splits = read_splits(home / "runs" / receipt["run_id"] / "data")
+    labels = splits.dataset.labels
     bundles = by_digest([home / "bundles"])
     reference = bundles[_digest_of(receipt, receipt["reference"]["candidate"])]
     with tempfile.TemporaryDirectory() as scratch:
         peers = [
-            Peer(name="reference, fp32", folder=reference, found_s=0.0),
-            _made("optimum, dynamic int8", _optimum, reference, Path(scratch) / "optimum", dataset),
+            Peer(name="reference, fp32", folder=reference, search_s=0.0),
+            _made("optimum, dynamic int8", _optimum, reference, Path(scratch) / "optimum", labels),
             Peer(
-                name=f"Parsimony: {without_base(receipt['winner']['candidate'])}",
+                name=f"Parsimony: {receipt['winner']['candidate']}",
                 folder=bundles[receipt["winner"]["digest"]],
-                found_s=_searching_s(receipt),
+                search_s=_searching_s(receipt),
             ),
         ]
         if given.olive:
-            margin = float(receipt["gates"]["margin"])
-            make = _olive(given.olive, load_split(dataset, "search"), dataset, margin)
-            peers.insert(2, _made("Olive, its smallest", make, reference, Path(scratch) / "olive", dataset))
-        rows = [*_bundles(peers, dataset), _tf_idf(dataset)]
+            make = _olive(given.olive, splits, float(receipt["gates"]["margin"]))
+            peers.insert(2, _made("Olive, its smallest", make, reference, Path(scratch) / "olive", labels))
+        rows = [*_bundles(peers, splits), _tf_idf(splits)]
     text = _page(receipt, rows, given.plan)
     given.out.write_text(text, encoding="utf-8")
     sys.stdout.write(text)
@@ -103,7 +103,10 @@ def _arguments() -> argparse.ArgumentParser:
 def _promoted(plan: Path) -> dict[str, Any]:
     """Run the plan in a home that holds nothing yet, so that its time is that of the first run; return the receipt."""
     done = subprocess.run(
-        [sys.executable, "-m", "flows.cli", "run", str(plan), "--json"], stdout=subprocess.PIPE, text=True, check=False
+        [sys.executable, "-m", "parsimony.flows.cli.main", "run", str(plan), "--json"],
+        stdout=subprocess.PIPE,
+        text=True,
+        check=False,
     )
     if done.returncode:
         sys.exit(f"the run ended with {done.returncode}; nothing to compare")
@@ -126,7 +129,9 @@ def _searching_s(receipt: dict[str, Any]) -> float:
     return float(receipt["cost"]["wall_s"] - sum(stages[name] for name in ("validate", "probe", "finetune")))
 
 
-def _made(name: str, make: Callable[[Path, Path], Path], reference: Path, scratch: Path, dataset: Dataset) -> Peer:
+def _made(
+    name: str, make: Callable[[Path, Path], Path], reference: Path, scratch: Path, labels: tuple[str, ...]
+) -> Peer:
     """Let a peer make its graph from the reference's and put it into a bundle."""
     scratch.mkdir(parents=True)
     start = time.monotonic()
@@ -134,8 +139,8 @@ def _made(name: str, make: Callable[[Path, Path], Path], reference: Path, scratc
     seconds = time.monotonic() - start
     tokenizer = (reference / TOKENIZER).read_text(encoding="utf-8")
     target = scratch / "bundle"
-    write_bundle(target, model=graph.read_bytes(), tokenizer=tokenizer, labels=dataset.labels, lineage={"name": name})
-    return Peer(name=name, folder=target, found_s=seconds)
+    write_bundle(target, model=graph.read_bytes(), tokenizer=tokenizer, labels=labels, lineage={"name": name})
+    return Peer(name=name, folder=target, search_s=seconds)
 
 
 def _optimum(model: Path, scratch: Path) -> Path:
@@ -149,13 +154,13 @@ def _optimum(model: Path, scratch: Path) -> Path:
     return next(scratch.glob("*.onnx"))
 
 
-def _olive(python: Path, search: Table, dataset: Dataset, margin: float) -> Callable[[Path, Path], Path]:
-    """Return what lets Olive search, judging by the search split."""
+def _olive(python: Path, splits: Splits, margin: float) -> Callable[[Path, Path], Path]:
+    """Return a function that lets Olive search, judging by the validation split."""
 
     def make(model: Path, scratch: Path) -> Path:
         rows = scratch / "rows.json"
-        ids = token_ids((model.parent / TOKENIZER).read_text(encoding="utf-8"), search.texts)
-        classes = class_numbers(search, dataset.labels).tolist()
+        ids = token_ids((model.parent / TOKENIZER).read_text(encoding="utf-8"), splits.tables["validation"].texts)
+        classes = splits.truth("validation").tolist()
         rows.write_text(json.dumps({"ids": ids, "classes": classes}), encoding="utf-8")
         script = Path(__file__).with_name("olive_search.py")
         command = [str(python), str(script), str(model), str(rows), str(margin), str(scratch / "out")]
@@ -165,34 +170,34 @@ def _olive(python: Path, search: Table, dataset: Dataset, margin: float) -> Call
     return make
 
 
-def _bundles(peers: list[Peer], dataset: Dataset) -> list[Row]:
-    """Return what every bundle answers on the sealed split and how fast, measured in turn on texts of the search split."""
-    sealed = load_split(dataset, "sealed")
-    truth = class_numbers(sealed, dataset.labels)
-    seen = measure({peer.name: peer.folder for peer in peers}, load_split(dataset, "search").texts, TARGET)
+def _bundles(peers: list[Peer], splits: Splits) -> list[Row]:
+    """Return how well every bundle predicts the test split and how fast, measured in turn on texts of the validation split."""
+    test, truth = splits.tables["test"], splits.truth("test")
+    folders = {peer.name: peer.folder for peer in peers}
+    measurements = measure(folders, splits.tables["validation"].texts, TARGET)
     return [
         Row(
             name=peer.name,
             size_bytes=folder_bytes(peer.folder),
-            right=int((judge(peer.folder, sealed.texts, TARGET).classes == truth).sum()),
+            right=int((judge(peer.folder, test.texts, TARGET).classes == truth).sum()),
             rows=len(truth),
-            p50=seen[peer.name].p50,
-            p99=seen[peer.name].p99,
-            per_second=seen[peer.name].throughput_per_s,
-            found_s=peer.found_s,
+            p50=measurements[peer.name].p50,
+            p99=measurements[peer.name].p99,
+            per_second=measurements[peer.name].throughput_per_s,
+            search_s=peer.search_s,
         )
         for peer in peers
     ]
 
 
-def _tf_idf(dataset: Dataset) -> Row:
+def _tf_idf(splits: Splits) -> Row:
     """Return the usual scikit-learn model: TF-IDF of words and pairs of words, a linear support vector machine."""
     import joblib
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.pipeline import make_pipeline
     from sklearn.svm import LinearSVC
 
-    train, search, sealed = (load_split(dataset, name) for name in ("train", "search", "sealed"))
+    train, validation, test = (splits.tables[name] for name in SPLITS)
     start = time.monotonic()
     model = make_pipeline(TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True), LinearSVC(random_state=0))
     model.fit(train.texts, train.labels)
@@ -200,16 +205,16 @@ def _tf_idf(dataset: Dataset) -> Row:
     with tempfile.TemporaryDirectory() as scratch:
         joblib.dump(model, Path(scratch) / "model.joblib")
         size = folder_bytes(Path(scratch))
-    durations = np.array(_durations(lambda text: model.predict([text]), search.texts))
+    durations = np.array(_durations(lambda text: model.predict([text]), validation.texts))
     return Row(
         name="TF-IDF, linear SVM",
         size_bytes=size,
-        right=int((model.predict(sealed.texts) == np.array(sealed.labels)).sum()),
-        rows=len(sealed),
-        p50=stats.quantile(durations, 0.50),
-        p99=stats.quantile(durations, 0.99),
+        right=int((model.predict(test.texts) == np.array(test.labels)).sum()),
+        rows=len(test),
+        p50=quantiles.quantile(durations, 0.50),
+        p99=quantiles.quantile(durations, 0.99),
         per_second=1e3 * len(durations) / float(durations.sum()),
-        found_s=seconds,
+        search_s=seconds,
     )
 
 
@@ -229,12 +234,12 @@ def _page(receipt: dict[str, Any], rows: list[Row], plan: Path) -> str:
     lines = [
         "# Against others",
         "",
-        f"`make bench PLAN={plan.name}`: model {receipt['model']}, {data['train']:,} rows to train on, {data['search']:,} to "
-        f"choose on, {data['sealed']:,} sealed; margin {receipt['gates']['margin']:g}. {here.cpu}, {here.cores} {'core' if here.cores == 1 else 'cores'}, one "
+        f"`make bench PLAN={plan.name}`: model {receipt['model']}, {data['train_rows']:,} rows to train on, {data['validation_rows']:,} to "
+        f"choose on, {data['test_rows']:,} test rows; margin {receipt['gates']['margin']:g}. {here.cpu}, {here.cores} {'core' if here.cores == 1 else 'cores'}, one "
         f"thread; onnxruntime {dict(here.versions)['onnxruntime']}; {datetime.datetime.now(datetime.UTC):%Y-%m-%d}. "
         f"Fine-tuning the reference, which all but the last need, took {_stages(receipt)['finetune']:.0f} s.",
         "",
-        "| model | size | sealed accuracy (95 %) | p50 | p99 | texts per second | time to find |",
+        "| model | size | test accuracy (95 %) | p50 | p99 | texts per second | time to find |",
         "|---|---|---|---|---|---|---|",
         *(_line(row) for row in rows),
         "",
@@ -247,7 +252,7 @@ def _line(row: Row) -> str:
     high = 1 - stats.proportion_lower(row.rows - row.right, row.rows, 0.975)
     return (
         f"| {row.name} | {row.size_bytes / 1e6:.2f} MB | {row.right / row.rows:.4f} ({low:.4f} to {high:.4f}) | "
-        f"{row.p50.value_ms:.2f} ms | {row.p99.value_ms:.2f} ms | {row.per_second:,.0f} | {row.found_s:.0f} s |"
+        f"{row.p50.value_ms:.2f} ms | {row.p99.value_ms:.2f} ms | {row.per_second:,.0f} | {row.search_s:.0f} s |"
     )
 
 

@@ -15,9 +15,10 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-from parsimony.wording import duration
+from parsimony.reporting.formatting import duration
 
 _LOGGER = "parsimony"
+_COLUMNS = 100  # of a table that goes to a file or a pipe
 
 
 @dataclass(slots=True)
@@ -75,11 +76,11 @@ def following() -> Iterator[None]:
 
 
 def print_table(rows: list[tuple[str, ...]]) -> None:
-    """Print a table whose first row is the header on standard output."""
+    """Print a table whose first row is the header on standard output; what stands in the first column is never broken."""
     table = Table(*rows[0], box=None, header_style="bold", pad_edge=False)
+    table.columns[0].no_wrap = True
     for column in table.columns[1:]:
         column.justify = "right"
     for row in rows[1:]:
         table.add_row(*(Text(cell) for cell in row))
-    width = None if sys.stdout.isatty() else 160
-    Console(width=width).print(table)
+    Console(width=None if sys.stdout.isatty() else _COLUMNS).print(table)

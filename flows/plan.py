@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-import difflib
-import tomllib
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
 from parsimony.data.slicing import LABEL
-from parsimony.errors import PlanError
-from parsimony.records import GateSettings, Metric, TargetSettings
+from parsimony.decision.records import GateSettings, Metric
+from parsimony.measurement.records import TargetSettings
 
 Share = Annotated[float, Field(gt=0.0, lt=1.0)]
+
+# Keys that were called otherwise before.
+RENAMED = {
+    "data.search_share": "data.validation_share",
+    "data.sealed_share": "data.test_share",
+    "gates.exposures": "gates.test_reuse",
+}
 
 
 def _in_order(schema: dict[str, Any]) -> None:
@@ -35,10 +40,10 @@ class Data(Section):
     train: str = Field(description="CSV, JSONL or Parquet file, a datasets folder, or hf:owner/name@revision")
     text: str = Field(description="column that holds the text")
     label: str = Field(description="column that holds the label")
-    test: str | None = Field(None, description="the sealed split; without it one is cut from train")
-    slices: tuple[str, ...] = Field((), description="columns of groups, none of which may pay for the size")
-    search_share: Share = Field(0.1, description="share of train to choose on")
-    sealed_share: Share = Field(0.25, description="share of train to certify on, when there is no test file")
+    test: str | None = Field(None, description="file of the test split; without it one is cut from train")
+    slices: tuple[str, ...] = Field((), description="columns whose groups are judged one by one, as the labels are")
+    validation_share: Share = Field(0.1, description="share of train for the validation split, which chooses")
+    test_share: Share = Field(0.25, description="share of train for the test split, when there is no test file")
     max_chars: int = Field(20_000, ge=1, le=20_000, description="a longer text is set aside")
     max_tokens: int = Field(128, ge=8, le=8192, description="a longer text is cut for the model")
     min_rows_per_class: int = Field(10, ge=3, description="a smaller class stops the run")
@@ -47,7 +52,7 @@ class Data(Section):
 
     @property
     def train_slices(self) -> tuple[str, ...]:
-        """The slice columns that train must have: none where a test file is the sealed split."""
+        """The slice columns that train must have: none where the test split is a file of its own."""
         return self.slices if self.test is None else ()
 
     @model_validator(mode="after")
@@ -80,7 +85,7 @@ class Search(Section):
 
 
 class Training(Section):
-    """How the transformers are trained; training ends earlier when the search split stops improving."""
+    """How the transformers are trained; training ends earlier when the validation split stops improving."""
 
     epochs: int = Field(5, ge=1, le=100, description="passes over the data when fine-tuning")
     learning_rate: float = Field(1e-4, gt=0.0, lt=1.0, description="peak, when fine-tuning")
@@ -107,12 +112,12 @@ class Gates(Section):
     slice_floor: float = Field(
         0.0, ge=0.0, le=1.0, description="accuracy that no label or slice may lie below, where that is proven"
     )
-    underpowered: bool = Field(False, description="go on with a margin that the sealed split can hardly certify")
-    exposures: int = Field(25, ge=1, description="different questions that one sealed split answers before it is worn")
+    underpowered: bool = Field(False, description="go on with a margin that the test split can hardly certify")
+    test_reuse: int = Field(25, ge=1, description="how many different questions one test split may answer")
 
     def settings(self) -> GateSettings:
         """Return the gates as the library knows them."""
-        return GateSettings(**self.model_dump(exclude={"exposures"}))
+        return GateSettings(**self.model_dump(exclude={"test_reuse"}))
 
 
 class Target(Section):
@@ -154,6 +159,15 @@ class Plan(Section):
     targets: tuple[Target, ...] = Field(default_factory=lambda: (Target(),), min_length=1)
     run: Run = Field(default_factory=lambda: Run())
 
+    @model_validator(mode="before")
+    @classmethod
+    def _has_no_old_key(cls, document: object) -> object:
+        """Name the new key of every old one: here, so that Prefect's form says it too."""
+        told = [f"{old} is called {new} now" for old, new in RENAMED.items() if _holds(document, old)]
+        if told:
+            raise PydanticCustomError("renamed", "{told}", {"told": "; ".join(told)})
+        return document
+
     @field_validator("model")
     @classmethod
     def _is_no_journal(cls, name: str) -> str:
@@ -169,83 +183,14 @@ class Plan(Section):
         return self
 
 
-def load(path: Path, changes: Sequence[str] = ()) -> Plan:
-    """Read a plan from TOML, with changes such as `gates.margin=0.02`; relative paths start at the plan's folder.
-
-    Raises PlanError with one line: what was found, what was expected.
-    """
-    try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise PlanError(f"{path}: cannot be read ({error.strerror}); expected the path of a plan in TOML") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise PlanError(f"{path}: is not TOML: {error}") from error
-    for change in changes:
-        _set(document, change)
-    plan = parse(document, str(path))
-    return _resolved(plan, path.resolve().parent)
+def _holds(document: object, key: str) -> bool:
+    section, _, name = key.partition(".")
+    table = document.get(section) if isinstance(document, Mapping) else None
+    return isinstance(table, Mapping) and name in table
 
 
-def parse(document: Mapping[str, Any], source: str) -> Plan:
-    """Check a plan's keys and values; raise PlanError naming the first wrong one."""
-    try:
-        return Plan.model_validate(document)
-    except ValidationError as error:
-        raise PlanError(f"{source}: {_explain(error)}") from error
-
-
-def _set(document: dict[str, Any], change: str) -> None:
-    """Apply one `key=value`; the value is read as TOML, or as text when it is not TOML."""
-    key, equals, text = change.partition("=")
-    names = [name.strip() for name in key.split(".")]
-    if not equals or not all(names):
-        raise PlanError(f"--set {change}: expected key=value, such as gates.margin=0.02")
-    try:
-        value = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        value = text
-    place: Any = document
-    for name in names[:-1]:
-        place = _step(place, name, change)
-    if isinstance(place, list):
-        raise PlanError(f"--set {change}: name which one by its number, such as targets.0.threads=2")
-    place[names[-1]] = value
-
-
-def _step(place: Any, name: str, change: str) -> Any:
-    if isinstance(place, list):
-        if not name.isdigit() or int(name) >= len(place):
-            raise PlanError(f"--set {change}: {name} is none of the {len(place)} entries, counted from 0")
-        return place[int(name)]
-    inner = place.setdefault(name, {})
-    if not isinstance(inner, dict | list):
-        raise PlanError(f"--set {change}: {name} is a value, not a table")
-    return inner
-
-
-def _explain(error: ValidationError) -> str:
-    first = error.errors()[0]
-    where = ".".join(str(part) for part in first["loc"])
-    more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
-    if first["type"] == "extra_forbidden":
-        return f"unknown key {where!r}; {_nearest(first['loc'])}{more}"
-    if first["type"] == "missing":
-        return f"the key {where!r} is missing{more}"
-    found = "" if isinstance(first["input"], dict) else f", found {first['input']!r}"
-    return f"{where or 'the plan'}: {first['msg'].removeprefix('Value error, ')}{found}{more}"
-
-
-def _nearest(location: tuple[int | str, ...]) -> str:
-    section: Any = Plan
-    for part in location[:-1]:
-        if isinstance(part, str):
-            section = _SECTIONS.get(part, section)
-    names = list(section.model_fields)
-    close = difflib.get_close_matches(str(location[-1]), names, n=1, cutoff=0.5)
-    return f"did you mean {close[0]!r}?" if close else f"valid here: {', '.join(names)}"
-
-
-_SECTIONS: dict[str, type[Section]] = {
+# The tables of a plan file, by their names.
+SECTIONS: dict[str, type[Section]] = {
     "data": Data,
     "bases": Bases,
     "search": Search,
@@ -254,19 +199,3 @@ _SECTIONS: dict[str, type[Section]] = {
     "targets": Target,
     "run": Run,
 }
-
-
-def _resolved(plan: Plan, folder: Path) -> Plan:
-    """Make the plan's relative paths absolute."""
-    data = plan.data.model_copy(
-        update={
-            "train": _path(plan.data.train, folder),
-            "test": None if plan.data.test is None else _path(plan.data.test, folder),
-        }
-    )
-    names = tuple(name if name.startswith("package:") else _path(name, folder) for name in plan.bases.names)
-    return plan.model_copy(update={"data": data, "bases": plan.bases.model_copy(update={"names": names})})
-
-
-def _path(name: str, folder: Path) -> str:
-    return name if name.startswith("hf:") else str((folder / Path(name).expanduser()).resolve())

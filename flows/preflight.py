@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from flows.plan import Plan
-from parsimony import bases, machine
 from parsimony.data.reader import read_table
 from parsimony.errors import PlanError
-from parsimony.records import TargetSettings
+from parsimony.flows.plan import Plan
+from parsimony.measurement import machine
+from parsimony.measurement.records import TargetSettings
+from parsimony.training import bases
 
 
 def preflight(plan: Plan) -> tuple[TargetSettings, ...]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from prefect import flow
 
-from flows import steps
-from flows.plan import Plan
-from tasks.publish import Published
+from parsimony.flows.plan import Plan
+from parsimony.flows.session import session
+from parsimony.flows.stages import data, judge, search, train
+from parsimony.tasks.publish import Published
 
 
 @flow(name="promote-smallest", flow_run_name="{plan.model}")
@@ -15,16 +16,16 @@ def promote_smallest(plan: Plan) -> Published:
 
     Returns the decision with its receipt. Raises PlanError, DataError or InfrastructureError; "nothing passed" is a result.
     """
-    with steps.session(plan) as run:
-        dataset = steps.read(run)
-        probes = steps.probe(run, dataset)
-        reference = steps.finetune(run, dataset, probes)
-        ladder = steps.ladder(run, dataset, reference.trunk)
-        entries = steps.climb(run, dataset, ladder, (*probes, reference))
-        entries = steps.join_champion(run, dataset, entries)
-        shortlist = steps.shortlist(run, dataset, entries)
-        entries = steps.measure(run, dataset, entries, shortlist)
-        shortlist = steps.fitting(run, entries, shortlist)
-        entries = steps.certify(run, dataset, entries, shortlist)
-        decision = steps.decide(run, dataset, entries, shortlist)
-        return steps.publish(run, decision)
+    with session(plan) as run:
+        splits = data.read(run)
+        probes = train.probe(run, splits)
+        reference = train.finetune(run, splits, probes)
+        ladder = search.ladder(run, splits, reference.spec)
+        entries = search.climb(run, splits, ladder, (*probes, reference))
+        entries = judge.join_champion(run, splits, entries)
+        shortlist = judge.shortlist(run, splits, entries)
+        entries = judge.measure(run, splits, entries, shortlist)
+        shortlist = judge.fitting(run, splits, entries, shortlist)
+        entries = judge.certify(run, splits, entries, shortlist)
+        decision = judge.decide(run, splits, entries, shortlist)
+        return judge.publish(run, decision)

@@ -1,1 +1,31 @@
-"""Find the smallest model that keeps the quality, build it, measure it, judge it."""
+"""Find the smallest model that keeps the quality, build it, measure it, judge it.
+
+`load` and `predict` use a bundle; they need numpy, onnxruntime and tokenizers, which are imported when first called.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from parsimony.bundle.predict import Model
+
+__all__ = ["load", "predict"]
+
+
+def load(folder: str | Path, *, threads: int = 1) -> Model:
+    """Verify a bundle and load it for `threads` threads: `.predict(texts)`, `.probabilities(text)`, `.labels`.
+
+    Raises parsimony.errors.InfrastructureError when a file differs from the manifest or the graph breaks the contract.
+    """
+    from parsimony.bundle.predict import load as load_bundle
+
+    return load_bundle(Path(folder), threads=threads)
+
+
+def predict(bundle: str | Path | Model, texts: Sequence[str]) -> list[str]:
+    """Return the label of each text, predicted one at a time; a folder is loaded first, with one thread."""
+    model = load(bundle) if isinstance(bundle, str | Path) else bundle
+    return model.predict(texts)

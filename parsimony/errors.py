@@ -1,8 +1,10 @@
-"""The three ways a run can be refused; each carries the exit code that the command line returns."""
+"""What is refused: three kinds of errors, each with the exit code of the command line, and findings about data."""
 
 from __future__ import annotations
 
-from parsimony.records import Finding
+import math
+from dataclasses import dataclass
+from typing import Literal
 
 
 class ParsimonyError(Exception):
@@ -31,3 +33,34 @@ class InfrastructureError(ParsimonyError):
     """Something outside the plan and the data is missing or broken: disk, server, package."""
 
     exit_code = 4
+
+
+Severity = Literal["critical", "quarantine", "note"]
+
+
+def require(condition: bool, message: str) -> None:
+    """Raise ValueError with this message unless the condition holds."""
+    if not condition:
+        raise ValueError(message)
+
+
+def require_finite(name: str, value: float) -> None:
+    """Raise ValueError unless a value is a finite number."""
+    require(math.isfinite(value), f"{name} is {value}, expected a finite number")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One thing that a check found; `row` is None when it concerns the whole file."""
+
+    severity: Severity
+    check: str
+    source: str
+    row: int | None
+    column: str
+    reason: str
+
+    def line(self) -> str:
+        """Return the finding as one line: file, row, column, reason."""
+        row = "" if self.row is None else f", row {self.row}"
+        return f"{self.source}{row}, column {self.column}: {self.reason}"

@@ -10,11 +10,12 @@ import shutil
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import cast
 
 from parsimony.errors import InfrastructureError
-from parsimony.records import FileRef
 
 MANIFEST = "manifest.json"
 _CHUNK_BYTES = 1 << 20
@@ -37,6 +38,21 @@ def digest_file(path: Path) -> str:
 def digest_of(*parts: object) -> str:
     """Return the SHA-256 of values that JSON can hold; equal values give equal digests everywhere."""
     return digest_bytes(json.dumps(parts, sort_keys=True, ensure_ascii=False).encode())
+
+
+@lru_cache(maxsize=64)
+def code_digest(*rooms: str) -> str:
+    """Return one digest of every source file of these rooms, which are folders or modules below `parsimony`.
+
+    What is cached depends on the code that made it: a change anywhere in a room makes it anew.
+    """
+    root = Path(__file__).parent
+    paths = [
+        path
+        for room in rooms
+        for path in ((root / room).rglob("*.py") if (root / room).is_dir() else [root / f"{room}.py"])
+    ]
+    return digest_of(*((path.relative_to(root).as_posix(), digest_file(path)) for path in sorted(paths)))
 
 
 def reference_to(path: Path) -> FileRef:
@@ -120,9 +136,9 @@ def _verify_file(folder: Path, entry: FileRef) -> None:
     _refuse_link(path)
     if (size := path.stat().st_size) != entry.size_bytes:
         raise InfrastructureError(f"{path} has {size:,} bytes, its manifest says {entry.size_bytes:,}; build it again")
-    if (found := digest_file(path)) != entry.sha256:
+    if (digest := digest_file(path)) != entry.sha256:
         raise InfrastructureError(
-            f"{path} has SHA-256 {found[:12]}…, its manifest says {entry.sha256[:12]}…; build it again"
+            f"{path} has SHA-256 {digest[:12]}…, its manifest says {entry.sha256[:12]}…; build it again"
         )
 
 
@@ -159,3 +175,15 @@ def is_complete(folder: Path) -> bool:
     except (InfrastructureError, OSError, ValueError):
         return False
     return True
+
+
+# --- data -----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileRef:
+    """A file as it travels: where it lies, its SHA-256 and its size."""
+
+    uri: str
+    sha256: str
+    size_bytes: int

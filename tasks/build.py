@@ -1,4 +1,4 @@
-"""Build a candidate's bundle and see what it answers on the search split."""
+"""Build a candidate's bundle and see what it predicts on the validation split."""
 
 from __future__ import annotations
 
@@ -11,50 +11,53 @@ import numpy as np
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from parsimony import bases, building, gates
-from parsimony.answers import answers_of
-from parsimony.contracts import DoesNotApplyError
-from parsimony.data.splits import load_split
-from parsimony.judging import Entry
-from parsimony.records import Dataset, TargetSettings
-from parsimony.trunk_store import Grown
-from parsimony.trunks import class_numbers
+from parsimony.compression.build import Sources, key_of
+from parsimony.compression.build import build as build_bundle
+from parsimony.compression.technique import DoesNotApplyError
+from parsimony.data.splits import Splits
+from parsimony.decision import gates
+from parsimony.decision.verdicts import Entry
+from parsimony.measurement.prediction_cache import predictions_of
+from parsimony.measurement.records import TargetSettings
+from parsimony.training import bases
+from parsimony.training.checkpoint_store import Checkpoint
 
 log = logging.getLogger(__name__)
 
 
 @task(name="build", task_run_name="build {entry.id}", cache_policy=NO_CACHE)
-def build(entry: Entry, grown: Grown, dataset: Dataset, home: Path) -> Entry:
+def build(entry: Entry, checkpoint: Checkpoint, splits: Splits, home: Path) -> Entry:
     """Return the entry with its bundle, or with the reason why it cannot be built."""
     start = time.monotonic()
-    key = building.key_of(entry.candidate, grown.key, dataset.labels)
+    labels = splits.dataset.labels
+    sources = Sources(
+        checkpoint=Path(checkpoint.folder),
+        base=bases.resolve(entry.candidate.spec.base),
+        texts=splits.texts("train"),
+        labels=labels,
+        data_digest=splits.dataset.digest,
+    )
     try:
-        bundle = building.build(
-            entry.candidate,
-            Path(grown.folder),
-            home / "bundles" / key,
-            base=bases.resolve(entry.candidate.trunk.base),
-            texts=load_split(dataset, "train").texts,
-            labels=dataset.labels,
-            data_digest=dataset.digest,
+        bundle = build_bundle(
+            entry.candidate, sources, home / "bundles" / key_of(entry.candidate, checkpoint.key, labels)
         )
     except (ImportError, OSError):  # a broken installation, a full disk: nothing that another candidate would be spared
         raise
     except DoesNotApplyError as error:
-        return replace(entry, obstacle=str(error), cost_s=grown.cost_s)
+        return replace(entry, obstacle=str(error), cost_s=checkpoint.cost_s)
     except Exception as error:  # optimiser and quantiser raise whatever their C++ raises; the other candidates go on
         log.warning("%s cannot be built", entry.id, exc_info=True)
-        return replace(entry, obstacle=f"{type(error).__name__}: {error}"[:300], cost_s=grown.cost_s)
-    return replace(entry, bundle=bundle, cost_s=grown.cost_s + time.monotonic() - start)
+        return replace(entry, obstacle=f"{type(error).__name__}: {error}"[:300], cost_s=checkpoint.cost_s)
+    return replace(entry, bundle=bundle, cost_s=checkpoint.cost_s + time.monotonic() - start)
 
 
 @task(name="evaluate", task_run_name="evaluate {entry.id}", cache_policy=NO_CACHE)
-def evaluate(entry: Entry, dataset: Dataset, target: TargetSettings, home: Path) -> Entry:
-    """Return the entry with its answers on the search split, given one text at a time, and what they took."""
+def evaluate(entry: Entry, splits: Splits, target: TargetSettings, home: Path) -> Entry:
+    """Return the entry with its predictions on the validation split, made one text at a time, and the first timing."""
     if entry.bundle is None:
         return entry
-    table = load_split(dataset, "search")
-    seen = answers_of(entry.bundle, table.texts, target, home / "answers")
-    truth = class_numbers(table, dataset.labels)
-    found = gates.score(truth, seen.classes, len(dataset.labels))
-    return replace(entry, answers=np.asarray(seen.classes), search=found, measurements=(seen.measurement,))
+    predicted = predictions_of(entry.bundle, splits.texts("validation"), target, home / "predictions")
+    score = gates.score(splits.truth("validation"), predicted.classes, len(splits.dataset.labels))
+    return replace(
+        entry, predictions=np.asarray(predicted.classes), validation=score, measurements=(predicted.measurement,)
+    )

@@ -1,40 +1,41 @@
-"""Train one trunk, or find it trained already."""
+"""Train one model spec, or find its checkpoint."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from parsimony import bases
-from parsimony.contracts import Material, TrainingSettings
-from parsimony.data.splits import load_split
-from parsimony.records import Dataset, Trunk
-from parsimony.trunk_store import Grown, grow
+from parsimony.candidates import ModelSpec
+from parsimony.data.splits import Splits
+from parsimony.training import bases
+from parsimony.training.checkpoint_store import Checkpoint, checkpoint_of
+from parsimony.training.family import Material, TrainingSettings
 
 
-@task(name="train", task_run_name="train {trunk}", cache_policy=NO_CACHE)
-def train(
-    trunk: Trunk,
-    start: Grown | None,
-    dataset: Dataset,
-    settings: TrainingSettings,
-    home: Path,
-    *,
-    max_tokens: int,
-    seed: int,
-) -> Grown:
-    """Return the trained trunk; what was trained from the same data and settings before is used again."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Training:
+    """How the models of a run are trained: the plan's settings, where texts are cut, and the seed."""
+
+    settings: TrainingSettings
+    max_tokens: int
+    seed: int
+
+
+@task(name="train", task_run_name="train {spec.id}", cache_policy=NO_CACHE)
+def train(spec: ModelSpec, start: Checkpoint | None, splits: Splits, training: Training, home: Path) -> Checkpoint:
+    """Return the checkpoint of a spec; what was trained from the same data and settings before is used again."""
     material = Material(
-        trunk=trunk,
-        base=bases.resolve(trunk.base),
+        spec=spec,
+        base=bases.resolve(spec.base),
         start=None if start is None else Path(start.folder),
-        train=load_split(dataset, "train"),
-        search=load_split(dataset, "search"),
-        labels=dataset.labels,
-        max_tokens=max_tokens,
-        seed=seed,
-        settings=settings,
+        train=splits.tables["train"],
+        validation=splits.tables["validation"],
+        labels=splits.dataset.labels,
+        max_tokens=training.max_tokens,
+        seed=training.seed,
+        settings=training.settings,
     )
-    return grow(material, dataset.digest, home / "trunks")
+    return checkpoint_of(material, splits.dataset.digest, home / "checkpoints")

@@ -10,10 +10,9 @@ from prefect.cache_policies import NO_CACHE
 
 from parsimony.data.reader import read_table
 from parsimony.data.slicing import require_groups
-from parsimony.data.splits import split, write_dataset
+from parsimony.data.splits import SPLITS, Splits, split, write_splits
 from parsimony.errors import DataError
-from parsimony.records import Dataset
-from tasks.expectations import Rules, check, write_quarantine
+from parsimony.tasks.validation.checks import Rules, check, write_quarantine
 
 QUARANTINE = "quarantine.csv"
 
@@ -28,13 +27,13 @@ class Source:
     label: str
     train_slices: tuple[str, ...]
     test_slices: tuple[str, ...]
-    search_share: float
-    sealed_share: float
+    validation_share: float
+    test_share: float
     seed: int
 
 
 @task(name="validate", cache_policy=NO_CACHE)
-def validate(source: Source, rules: Rules, folder: Path) -> Dataset:
+def validate(source: Source, rules: Rules, folder: Path) -> Splits:
     """Return the cleaned, split data of this run; raise DataError before anything is trained."""
     names = {"text": source.text, "label": source.label}
     train = read_table(source.train, **names, part="train", slices=source.train_slices)
@@ -47,19 +46,10 @@ def validate(source: Source, rules: Rules, folder: Path) -> Dataset:
         checked.train,
         checked.test,
         seed=source.seed,
-        search_share=source.search_share,
-        sealed_share=source.sealed_share,
+        validation_share=source.validation_share,
+        test_share=source.test_share,
     )
     require_groups(parts[2])
-    labels = tuple(sorted(set(parts[0].labels)))
-    if unknown := sorted({label for part in parts[1:] for label in part.labels} - set(labels)):
+    if unknown := sorted({label for part in parts[1:] for label in part.labels} - set(parts[0].labels)):
         raise DataError(f"{source.train}: no row of label {unknown[0]!r} is left to train on; add rows of it")
-    return write_dataset(
-        folder / "data",
-        train=parts[0],
-        search=parts[1],
-        sealed=parts[2],
-        labels=labels,
-        quarantined=checked.quarantined,
-        notes=checked.notes,
-    )
+    return write_splits(folder / "data", dict(zip(SPLITS, parts, strict=True)), checked.quarantined, checked.notes)

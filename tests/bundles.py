@@ -12,8 +12,8 @@ from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Whitespace
 
-from parsimony.bundle import write_bundle
-from parsimony.records import BuiltBundle
+from parsimony.bundle.folder import write_bundle
+from parsimony.candidates import BuiltBundle
 
 LABELS = ("greeting", "weather", "transfer")
 WORDS = {"hello": 0, "hi": 0, "rain": 1, "sun": 1, "money": 2, "send": 2}
@@ -30,7 +30,7 @@ def write_tiny_bundle(
 ) -> BuiltBundle:
     """Write a bundle whose every word votes for one label, by its number; `padding_floats` makes the file larger.
 
-    Bundles with different `name` have different digests and predict alike.
+    Bundles with different `name` have different digests and the same predictions.
     """
     return write_bundle(
         folder,

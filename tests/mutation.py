@@ -15,7 +15,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from parsimony import machine
+from parsimony.measurement import machine
+from parsimony.runtimes import cpu
 
 LEAST_SHARE = 0.95
 REASONS = Path(__file__).with_name("survivors.toml")
@@ -128,14 +129,14 @@ def main(arguments: Sequence[str]) -> int:
     from importlib.metadata import version
 
     modules, known = read(), reasons()
-    found = summary(modules, known)
+    result = summary(modules, known)
     where_from = (
-        f"{machine.cpu()}, {machine.cores()} cores, one at a time; mutmut {version('mutmut')}; "
+        f"{cpu.cpu()}, {machine.cores()} cores, one at a time; mutmut {version('mutmut')}; "
         f"{datetime.date.today().isoformat()}"
     )
     Path(arguments[0]).write_text(page(modules, known, where_from), encoding="utf-8")
-    sys.stdout.write(json.dumps(found) + "\n")
-    return 0 if found["holds"] else 1
+    sys.stdout.write(json.dumps(result) + "\n")
+    return 0 if result["holds"] else 1
 
 
 _PAGE = """# Mutants of the arithmetic

@@ -13,14 +13,14 @@ import numpy as np
 import pytest
 from tinymodels import LABELS, tables, write_csv, write_tiny_base
 
-from flows import cli
-from parsimony.audit import audit
-from parsimony.bundle import describe
+from parsimony.audit.receipt import audit
+from parsimony.bundle.folder import describe
+from parsimony.data.table import Table
 from parsimony.errors import DataError
-from parsimony.records import Table
-from parsimony.run import prediction_file
-from tasks.ledger import expose, questions
-from tasks.tracking import Registry
+from parsimony.flows.cli.main import main
+from parsimony.reporting.evidence import prediction_file
+from parsimony.tasks.registry.ledger import questions, record_question
+from parsimony.tasks.registry.tracking import Registry
 
 pytestmark = [pytest.mark.flow, pytest.mark.slow]
 
@@ -31,7 +31,7 @@ train = "train.csv"
 text = "text"
 label = "label"
 slices = ["region"]
-sealed_share = 0.4
+test_share = 0.4
 [bases]
 names = ["base"]
 [training]
@@ -69,7 +69,7 @@ def home(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def run(capsys: pytest.CaptureFixture[str], work: Path, *changes: str) -> tuple[int, dict[str, Any]]:
     arguments = ["run", str(work / "plan.toml"), "--json", *(a for change in changes for a in ("--set", change))]
-    status = cli.main(arguments)
+    status = main(arguments)
     return status, json.loads(capsys.readouterr().out.splitlines()[-1])
 
 
@@ -80,7 +80,7 @@ def first(work: Path) -> dict[str, Any]:
 
     with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(io.StringIO()) as out:
         patch.setenv("PARSIMONY_HOME", str(work / "home"))
-        assert cli.main(["run", str(work / "plan.toml"), "--json"]) == 0
+        assert main(["run", str(work / "plan.toml"), "--json"]) == 0
     return json.loads(out.getvalue().splitlines()[-1])
 
 
@@ -92,10 +92,10 @@ def test_the_first_run_promotes_and_judges_all_three_families(first: dict[str, A
     assert all(c["verdict"] in {"pass", "fail", "inconclusive", "not certified"} and c["measurements"] for c in built)
     winner = next(c for c in first["candidates"] if c["candidate"] == first["winner"]["candidate"])
     assert winner["verdict"] == "pass"
-    [seen] = winner["measurements"]
-    assert seen["ratio"]["base_line"] == first["reference"]["candidate"]
-    assert seen["roofs"]["fp32_ops_per_s"] > 0
-    assert seen["efficiency"]["value"] is not None or seen["efficiency"]["reason"]
+    [observed] = winner["measurements"]
+    assert observed["ratio"]["baseline"] == first["reference"]["candidate"]
+    assert observed["roofline_peaks"]["fp32_ops_per_s"] > 0
+    assert observed["roofline_efficiency"]["value"] is not None or observed["roofline_efficiency"]["reason"]
     passing = [c["size_bytes"] for c in first["candidates"] if c["verdict"] == "pass"]
     assert winner["size_bytes"] == min(passing)
 
@@ -107,7 +107,7 @@ def test_the_downloaded_champion_repeats_the_receipts_accuracy_row_by_row(
     import onnxruntime
     from tokenizers import Tokenizer
 
-    assert cli.main(["champion", "tiny", "--download", str(tmp_path / "champion")]) == 0
+    assert main(["champion", "tiny", "--download", str(tmp_path / "champion")]) == 0
     folder = tmp_path / "champion"
     assert describe(folder).digest == first["winner"]["digest"]
     session = onnxruntime.InferenceSession((folder / "model.onnx").read_bytes(), providers=["CPUExecutionProvider"])
@@ -115,7 +115,7 @@ def test_the_downloaded_champion_repeats_the_receipts_accuracy_row_by_row(
     labels = json.loads((folder / "labels.json").read_text(encoding="utf-8"))
     rows = [
         json.loads(line)
-        for line in (work / "home" / "runs" / first["run_id"] / "data" / "sealed.jsonl").read_text("utf-8").splitlines()
+        for line in (work / "home" / "runs" / first["run_id"] / "data" / "test.jsonl").read_text("utf-8").splitlines()
     ]
     right = 0
     for row in rows:
@@ -131,13 +131,13 @@ def test_the_downloaded_champion_repeats_the_receipts_accuracy_row_by_row(
 def test_every_certified_candidate_is_judged_on_every_label_and_every_region(first: dict[str, Any]) -> None:
     certified = [c for c in first["candidates"] if c["certified"]]
     assert certified
-    for found in certified:
-        assert sorted((s["column"], s["value"]) for s in found["slices"]) == [
+    for result in certified:
+        assert sorted((s["column"], s["value"]) for s in result["slices"]) == [
             *(("label", label) for label in LABELS),
             *(("region", region) for region in ("(empty)", "eu", "us")),
         ]
-        assert sum(s["n"] for s in found["slices"]) == 2 * found["certified"]["n"]
-        assert [gate["verdict"] for gate in found["gates"] if gate["gate"] == "slices"] in (["pass"], ["fail"])
+        assert sum(s["n"] for s in result["slices"]) == 2 * result["certified"]["n"]
+        assert [gate["verdict"] for gate in result["gates"] if gate["gate"] == "slices"] in (["pass"], ["fail"])
 
 
 # --- the audit ------------------------------------------------------------------------------------
@@ -155,13 +155,13 @@ def differences(folder: Path, work: Path) -> tuple[str, ...]:
 def test_the_receipt_follows_from_its_evidence(
     first: dict[str, Any], work: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert cli.main(["audit", first["run_id"]]) == 0
+    assert main(["audit", first["run_id"]]) == 0
     assert "follows from the evidence" in capsys.readouterr().out
 
 
 def _winner(paper: dict[str, Any]) -> dict[str, Any]:
-    found: dict[str, Any] = next(c for c in paper["candidates"] if c["candidate"] == paper["winner"]["candidate"])
-    return found
+    result: dict[str, Any] = next(c for c in paper["candidates"] if c["candidate"] == paper["winner"]["candidate"])
+    return result
 
 
 def _swap_positions(paper: dict[str, Any]) -> None:
@@ -180,10 +180,10 @@ CHANGES: dict[str, Callable[[dict[str, Any]], None]] = {
     "a size": _add(_winner, "size_bytes", 1),
     "a bound": _add(lambda paper: _winner(paper)["certified"], "lower_bound", 1e-12),
     "a count": _add(lambda paper: _winner(paper)["certified"], "only_reference_right", 1),
-    "a score": _add(lambda paper: _winner(paper)["search"], "accuracy", 1e-9),
+    "a score": _add(lambda paper: _winner(paper)["validation"], "accuracy", 1e-9),
     "the order of the tests": _swap_positions,
     "a digest": lambda paper: _winner(paper).update(digest="0" * 64),
-    "the digest of the data": lambda paper: paper["data"].update(sealed_digest="0" * 64),
+    "the digest of the data": lambda paper: paper["data"].update(test_digest="0" * 64),
     "a slice": lambda paper: _winner(paper)["slices"][0].update(n=_winner(paper)["slices"][0]["n"] + 1),
     "a slice's margin": _add(lambda paper: paper["gates"], "slice_margin", 0.01),
     "a verdict": lambda paper: _winner(paper).update(verdict="fail"),
@@ -201,22 +201,22 @@ def test_the_audit_finds_a_changed_receipt(name: str, first: dict[str, Any], wor
     assert differences(folder, work)
 
 
-@pytest.mark.parametrize("split", ["search", "sealed"])
-def test_the_audit_finds_one_changed_answer(split: str, first: dict[str, Any], work: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("split", ["validation", "test"])
+def test_the_audit_finds_one_changed_prediction(split: str, first: dict[str, Any], work: Path, tmp_path: Path) -> None:
     folder = evidence(work, first, tmp_path)
     file = prediction_file(folder, first["winner"]["candidate"], split)
-    answers = json.loads(file.read_text(encoding="utf-8"))
+    predictions = json.loads(file.read_text(encoding="utf-8"))
     truth = [json.loads(line)["label"] for line in (folder / "data" / f"{split}.jsonl").read_text("utf-8").splitlines()]
-    right = next(i for i, (answer, label) in enumerate(zip(answers, truth, strict=True)) if answer == label)
-    answers[right] = next(label for label in truth if label != truth[right])
-    file.write_text(json.dumps(answers), encoding="utf-8")
+    right = next(i for i, (prediction, label) in enumerate(zip(predictions, truth, strict=True)) if prediction == label)
+    predictions[right] = next(label for label in truth if label != truth[right])
+    file.write_text(json.dumps(predictions), encoding="utf-8")
     assert differences(folder, work)
 
 
 def test_the_audit_refuses_changed_data(first: dict[str, Any], work: Path, tmp_path: Path) -> None:
     folder = evidence(work, first, tmp_path)
-    sealed = folder / "data" / "sealed.jsonl"
-    sealed.write_text(sealed.read_text("utf-8").replace("card", "meal", 1), encoding="utf-8")
+    file = folder / "data" / "test.jsonl"
+    file.write_text(file.read_text("utf-8").replace("card", "meal", 1), encoding="utf-8")
     with pytest.raises(DataError, match="the receipt cannot be recomputed"):
         differences(folder, work)
 
@@ -227,20 +227,22 @@ def test_the_audit_refuses_changed_data(first: dict[str, Any], work: Path, tmp_p
 def test_a_second_run_trains_nothing_and_keeps_the_champion(
     first: dict[str, Any], work: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    trained = {p.name: p.stat().st_mtime_ns for p in (work / "home" / "trunks").iterdir()}
+    trained = {p.name: p.stat().st_mtime_ns for p in (work / "home" / "checkpoints").iterdir()}
     status, second = run(capsys, work)
     assert (status, second["outcome"]) == (0, "kept")
     assert second["winner"] == first["winner"]
-    assert {p.name: p.stat().st_mtime_ns for p in (work / "home" / "trunks").iterdir()} == trained
-    cli.main(["history", "tiny", "--json"])
+    assert {p.name: p.stat().st_mtime_ns for p in (work / "home" / "checkpoints").iterdir()} == trained
+    main(["history", "tiny", "--json"])
     assert len(json.loads(capsys.readouterr().out)) == 1
 
 
-def test_predict_and_pyfunc_answer_alike(first: dict[str, Any], work: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_predict_and_pyfunc_predict_alike(
+    first: dict[str, Any], work: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     import mlflow
 
     texts = list(tables()[0].texts[:5])
-    assert cli.main(["predict", "tiny", *texts]) == 0
+    assert main(["predict", "tiny", *texts]) == 0
     said = capsys.readouterr().out.splitlines()
     mlflow.set_tracking_uri(f"sqlite:///{work / 'home' / 'mlflow' / 'mlflow.db'}")
     assert mlflow.pyfunc.load_model("models:/tiny@champion").predict(texts) == said
@@ -252,14 +254,14 @@ def test_limits_that_nothing_meets_promote_nothing_and_leave_the_whole_ladder(
     status, receipt = run(capsys, work, "model=strict", "targets.0.p99_ms=0.000001")
     assert (status, receipt["outcome"], receipt["winner"]) == (1, "none", None)
     assert len(receipt["candidates"]) == len(first["candidates"])
-    assert cli.main(["champion", "strict"]) == 2
+    assert main(["champion", "strict"]) == 2
 
 
 def test_bad_rows_stop_the_run_before_training_and_register_nothing(
     work: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (work / "one.csv").write_text("text,label\n" + "".join(f"row number {i},same\n" for i in range(50)), "utf-8")
-    status = cli.main(
+    status = main(
         [
             "run",
             str(work / "plan.toml"),
@@ -274,13 +276,13 @@ def test_bad_rows_stop_the_run_before_training_and_register_nothing(
     assert status == 3
     err = capsys.readouterr().err
     assert "one.csv" in err and "label" in err and "Traceback" not in err
-    assert cli.main(["champion", "onelabel"]) == 2
+    assert main(["champion", "onelabel"]) == 2
 
 
 def test_the_report_lies_where_report_says(first: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["report", str(first["run_id"])]) == 0
+    assert main(["report", str(first["run_id"])]) == 0
     page = Path(capsys.readouterr().out.strip())
-    assert first["winner"]["candidate"].split("(")[0] in page.read_text(encoding="utf-8")
+    assert first["winner"]["candidate"] in page.read_text(encoding="utf-8")
 
 
 # --- before and beside the run --------------------------------------------------------------------
@@ -289,44 +291,46 @@ def test_the_report_lies_where_report_says(first: dict[str, Any], capsys: pytest
 def test_the_ladder_is_shown_before_it_runs_with_the_sizes_that_it_will_have(
     first: dict[str, Any], work: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert cli.main(["plan", str(work / "plan.toml"), "--json"]) == 0
-    seen = json.loads(capsys.readouterr().out.splitlines()[-1])
-    predicted = {c["candidate"]: c["predicted_bytes"] for c in seen["candidates"]}
+    assert main(["plan", str(work / "plan.toml"), "--json"]) == 0
+    observed = json.loads(capsys.readouterr().out.splitlines()[-1])
+    predicted = {c["candidate"]: c["predicted_bytes"] for c in observed["candidates"]}
     built = {c["candidate"]: c["size_bytes"] for c in first["candidates"] if c["size_bytes"] is not None}
     assert built.keys() - predicted.keys() == {c for c in built if "trim" not in c and c not in predicted}
     assert max(abs(predicted[c] / built[c] - 1) for c in predicted.keys() & built.keys()) < 0.02
-    assert seen["finetune_s"] > 0
-    assert all((c["train_s"] is not None) == c["candidate"].startswith("student") for c in seen["candidates"])
-    assert cli.main(["plan", str(work / "plan.toml")]) == 0
-    assert "found by bisection" in capsys.readouterr().out
+    assert observed["finetune_s"] > 0
+    assert all((c["train_s"] is not None) == c["candidate"].startswith("student") for c in observed["candidates"])
+    assert main(["plan", str(work / "plan.toml")]) == 0
+    assert "chosen by bisection" in capsys.readouterr().out
 
 
 def test_losses_are_attributed_to_the_steps_that_caused_them(first: dict[str, Any]) -> None:
     students = [c for c in first["candidates"] if c["family"] == "student" and c["size_bytes"] is not None]
     reference = next(c for c in first["candidates"] if c["candidate"] == first["reference"]["candidate"])
     assert students
-    for found in students:
-        total = sum(step["quality"] for step in found["steps"])
-        assert total == pytest.approx(found["search"]["accuracy"] - reference["search"]["accuracy"])
+    for result in students:
+        total = sum(step["quality"] for step in result["steps"])
+        assert total == pytest.approx(result["validation"]["accuracy"] - reference["validation"]["accuracy"])
 
 
-def test_a_margin_that_the_sealed_rows_cannot_certify_is_refused_before_training(
+def test_a_margin_that_the_test_rows_cannot_certify_is_refused_before_training(
     work: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     arguments = ["run", str(work / "plan.toml"), "--set", "gates.margin=0.01"]
-    assert cli.main(arguments) == 2
+    assert main(arguments) == 2
     told = capsys.readouterr().err
-    assert "sealed rows can certify" in told
+    assert "test rows can certify" in told
     assert "gates.underpowered=true" in told
 
 
-def test_a_worn_sealed_split_is_refused(first: dict[str, Any], work: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_test_split_that_was_reused_too_often_is_refused(
+    first: dict[str, Any], work: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     home = work / "home"
     registry = Registry(tracking_uri=f"sqlite:///{home / 'mlflow' / 'mlflow.db'}", artifact_root=str(home / "mlflow"))
-    split = first["data"]["sealed_digest"]
-    assert first["exposures"] == 1
+    split = first["data"]["test_digest"]
+    assert first["test_reuse"] == 1
     assert 1 <= len(questions(registry, split)) <= 3  # later runs asked the same, but for what was unsteady in one
     for number in range(2):
-        expose(registry, split, f"another question {number}", model="tiny", run_id=str(number))
-    assert cli.main(["run", str(work / "plan.toml"), "--set", "gates.exposures=2"]) == 3
+        record_question(registry, split, f"another question {number}", model="tiny", run_id=str(number))
+    assert main(["run", str(work / "plan.toml"), "--set", "gates.test_reuse=2"]) == 3
     assert "draw a new one with `parsimony rotate`" in capsys.readouterr().err

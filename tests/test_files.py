@@ -5,14 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import rooms
 
 from parsimony import files
 from parsimony.errors import InfrastructureError
-from parsimony.records import FileRef
+from parsimony.files import FileRef
 
 
 @pytest.fixture
@@ -56,6 +57,48 @@ def test_equal_values_have_equal_digests_and_others_have_others() -> None:
 def test_what_json_cannot_hold_has_no_digest() -> None:
     with pytest.raises(TypeError):
         files.digest_of(object())
+
+
+# --- code -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Iterator[Path]:
+    with rooms.copied(tmp_path / "parsimony") as sources:
+        yield sources
+
+
+def _code_digest(*names: str) -> str:
+    files.code_digest.cache_clear()
+    return files.code_digest(*names)
+
+
+def test_the_digest_of_code_changes_with_every_file_of_its_rooms_and_with_no_other(copy: Path) -> None:
+    before = _code_digest("graphs", "compression")
+    inside = [path for room in ("graphs", "compression") for path in rooms.sources(copy, room)]
+    assert {path.parent.name for path in inside} == {"graphs", "compression", "techniques"}
+    for path in sorted(copy.rglob("*.py")):
+        text = path.read_text(encoding="utf-8")
+        path.write_text(text + "\n", encoding="utf-8")
+        assert (_code_digest("graphs", "compression") != before) == (path in inside), path
+        path.write_text(text, encoding="utf-8")
+    assert _code_digest("graphs", "compression") == before
+
+
+def test_a_new_file_and_a_new_name_change_the_digest_of_a_room(copy: Path) -> None:
+    digests = [_code_digest("graphs")]
+    (copy / "graphs" / "new.py").touch()
+    digests.append(_code_digest("graphs"))
+    (copy / "graphs" / "new.py").rename(copy / "graphs" / "newer.py")
+    digests.append(_code_digest("graphs"))
+    assert len(set(digests)) == 3
+
+
+def test_rooms_have_one_digest_in_any_order_and_what_is_no_room_has_none(copy: Path) -> None:
+    assert _code_digest("graphs", "data") == _code_digest("data", "graphs") != _code_digest("data")
+    assert _code_digest("errors") != _code_digest("candidates")
+    with pytest.raises(FileNotFoundError):
+        _code_digest("no_room")
 
 
 # --- one file -------------------------------------------------------------------------------------

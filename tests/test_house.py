@@ -1,123 +1,336 @@
-"""The house as it is drawn: one arrow of imports, and folders that hide no installed package."""
+"""The house as it is drawn: who may import whom, room by room, how large a thing may be, and which words are used."""
 
 from __future__ import annotations
 
 import ast
+import graphlib
+import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[1]
-HEAVY = {
-    "torch",
-    "transformers",
-    "datasets",
-    "sklearn",
-    "scipy",
-    "pandas",
-    "matplotlib",
-    "mlflow",
-    "great_expectations",
+# The floors, top to bottom; a room imports only rooms that lie lower. FACE is parsimony/__init__.py.
+FACE = "parsimony"
+FLOORS = (
+    ("flows",),
+    ("tasks",),
+    ("audit",),
+    ("reporting", "search"),
+    ("decision", "compression"),
+    ("measurement", "training", FACE),
+    ("bundle", "data"),
+    ("files", "graphs"),
+    ("runtimes", "candidates", "errors"),
+)
+# Which room imports which: all arrows that there are.
+TABLE = {
+    "flows": "tasks audit reporting search decision measurement training parsimony data files candidates errors",
+    "tasks": "reporting decision compression measurement training bundle data files candidates errors",
+    "audit": "reporting decision measurement bundle data files candidates errors",
+    "reporting": "decision measurement data files errors",
+    "search": "decision compression training data graphs candidates errors",
+    "decision": "measurement data candidates errors",
+    "compression": "training bundle data files graphs candidates",
+    "measurement": "bundle data files runtimes candidates errors",
+    "training": "data files graphs runtimes candidates errors",
+    FACE: "bundle",
+    "bundle": "files runtimes candidates errors",
+    "data": "files errors",
+    "files": "errors",
+    "graphs": "runtimes",
+    "runtimes": "",
+    "candidates": "errors",
+    "errors": "",
 }
-ALLOWED = {"flows": {"flows", "tasks", "parsimony"}, "tasks": {"tasks", "parsimony"}, "parsimony": {"parsimony"}}
-OURS = {"flows", "tasks", "parsimony", "tests"}
+# Refusals are records without a room below them: everybody may raise one.
+SAME_FLOOR = {("candidates", "errors")}
+PACKAGES = {"parsimony": "parsimony", "flows": "parsimony.flows", "tasks": "parsimony.tasks"}
+BASE = {"numpy", "onnxruntime", "tokenizers"}
+HEAVY = {
+    "accelerate", "codecarbon", "datasets", "great_expectations", "matplotlib", "mlflow", "onnx_ir", "onnxruntime",
+    "optimum", "pandas", "scipy", "sklearn", "torch", "transformers",
+}  # fmt: skip
+MOST_ENTRIES, MOST_PARAMETERS, MOST_LINES = 16, 6, 40
+OLD_NAMES = {
+    "trunk", "trunks", "Trunk", "grown", "Grown", "apart", "answers", "sealed", "exposures", "worn", "twin", "roofs",
+    "rung", "rungs", "found", "seen", "base_line",
+}  # fmt: skip
+OLD_WORDS = re.compile(r"\b((sealed|search|base)[\s#]+(splits?|lines?)|twins?|rungs?|worn|trunks?)\b", re.IGNORECASE)
+
+
+# --- what there is --------------------------------------------------------------------------------
+
+
+def _module(path: Path) -> str:
+    """Return the name under which a source file is imported: flows/plan.py is parsimony.flows.plan."""
+    first, *rest = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join((PACKAGES[first], *(part for part in rest if part != "__init__")))
+
+
+def _room(module: str) -> str:
+    return module.split(".")[1] if "." in module else module
 
 
 def _files(package: str) -> list[Path]:
     return sorted((ROOT / package).rglob("*.py"))
 
 
-def _imports(path: Path, *, top_only: bool = False) -> Iterator[str]:
-    tree = ast.parse(path.read_text(encoding="utf-8"))
+SOURCES = {_module(path): path for package in PACKAGES for path in _files(package)}
+TREES = {module: ast.parse(path.read_text(encoding="utf-8")) for module, path in SOURCES.items()}
+
+
+def _imports(tree: ast.Module, *, top_only: bool = False) -> Iterator[str]:
+    """Yield what is imported: the module itself where `from package import module` names one, else what holds the name."""
     for node in tree.body if top_only else ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            yield node.module
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.module, "relative imports hide which room is meant"
+            names = (f"{node.module}.{alias.name}" for alias in node.names)
+            yield from (name if name in SOURCES else str(node.module) for name in names)
 
 
-@pytest.mark.parametrize("package", ALLOWED)
+def _libraries(module: str, *, top_only: bool = False) -> set[str]:
+    return {name.split(".")[0] for name in _imports(TREES[module], top_only=top_only)} - {"parsimony"}
+
+
+def _third_party(module: str) -> set[str]:
+    return _libraries(module) - set(sys.stdlib_module_names)
+
+
+def _arrows() -> dict[str, set[str]]:
+    arrows: dict[str, set[str]] = {}
+    for module, tree in TREES.items():
+        rooms = {_room(name) for name in _imports(tree) if name.split(".")[0] == "parsimony"}
+        arrows.setdefault(_room(module), set()).update(rooms - {_room(module)})
+    return arrows
+
+
+# --- who imports whom -----------------------------------------------------------------------------
+
+
+def test_every_room_has_a_floor_and_a_line_in_the_table() -> None:
+    rooms = {_room(module) for module in SOURCES}
+    assert rooms == set(TABLE)
+    assert sorted(rooms) == sorted(room for floor in FLOORS for room in floor)
+
+
+@pytest.mark.parametrize("room", TABLE)
+def test_a_room_imports_the_rooms_that_the_table_names_and_no_other(room: str) -> None:
+    assert _arrows()[room] == set(TABLE[room].split())
+
+
+def test_every_arrow_of_the_table_runs_down() -> None:
+    floor = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
+    arrows = {(room, below) for room, line in TABLE.items() for below in line.split()}
+    assert {(room, below) for room, below in arrows if floor[below] == floor[room]} == SAME_FLOOR
+    assert [(room, below) for room, below in arrows if floor[below] < floor[room]] == []
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    graph = {module: {name for name in _imports(tree) if name in SOURCES} - {module} for module, tree in TREES.items()}
+    graphlib.TopologicalSorter(graph).prepare()  # raises CycleError, which names the circle
+
+
+@pytest.mark.parametrize("package", PACKAGES)
 def test_imports_point_from_flows_to_tasks_to_parsimony(package: str) -> None:
+    allowed = {"flows": {"parsimony"}, "tasks": {"parsimony"}, "parsimony": {"parsimony"}}[package]
+    above = {"flows": set(), "tasks": {"flows"}, "parsimony": {"flows", "tasks"}}[package]
     for path in _files(package):
-        ours = {name.split(".")[0] for name in _imports(path)} & OURS
-        assert ours <= ALLOWED[package], path
+        names = set(_imports(TREES[_module(path)]))
+        assert {name.split(".")[0] for name in names} & {*PACKAGES, "tests", "benchmarks"} <= allowed, path
+        assert not {_room(name) for name in names if name.startswith("parsimony.")} & above, path
 
 
 def test_the_library_imports_no_engine_no_registry_and_no_validator() -> None:
     for path in _files("parsimony"):
-        roots = {name.split(".")[0] for name in _imports(path)}
-        assert not roots & {"prefect", "mlflow", "great_expectations", "pydantic"}, path
+        assert not _libraries(_module(path)) & {"prefect", "mlflow", "great_expectations", "pydantic"}, path
 
 
-def test_only_the_registry_modules_import_mlflow_and_only_the_checks_great_expectations() -> None:
-    found = {
-        library: {
-            path.relative_to(ROOT).as_posix()
-            for package in ALLOWED
-            for path in _files(package)
-            if library in {name.split(".")[0] for name in _imports(path)}
-        }
-        for library in ("mlflow", "great_expectations")
-    }
-    assert found == {
-        "mlflow": {"tasks/ledger.py", "tasks/promotion.py", "tasks/registry.py", "tasks/tracking.py"},
-        "great_expectations": {"tasks/expectations.py"},
-    }
+@pytest.mark.parametrize(
+    ("library", "room"), [("mlflow", "parsimony.tasks.registry"), ("great_expectations", "parsimony.tasks.validation")]
+)
+def test_only_the_registry_imports_mlflow_and_only_the_validation_great_expectations(library: str, room: str) -> None:
+    users = [module for module in SOURCES if library in _libraries(module)]
+    assert users
+    assert [module for module in users if not module.startswith(f"{room}.")] == []
 
 
-def test_families_and_techniques_never_import_each_others_members() -> None:
-    for folder in ("families", "techniques"):
-        for path in _files(f"parsimony/{folder}"):
-            if path.name != "__init__.py":
-                assert not [n for n in _imports(path) if n.startswith(("parsimony.families", "parsimony.techniques"))]
+@pytest.mark.parametrize("package", ["parsimony.training.families", "parsimony.compression.techniques"])
+def test_families_and_techniques_never_import_each_others_members(package: str) -> None:
+    members = [module for module in SOURCES if module.startswith(f"{package}.")]
+    assert len(members) >= 3
+    folders = ("parsimony.training.families", "parsimony.compression.techniques")
+    for module in members:
+        assert not [name for name in _imports(TREES[module]) if name.startswith(folders)], module
 
 
-def test_the_arithmetic_imports_records_numpy_and_the_standard_library_only() -> None:
-    for name in ("stats", "exact", "slices", "gates", "selection", "journal"):
-        roots = set(_imports(ROOT / "parsimony" / f"{name}.py"))
-        ours = {n for n in roots if n.startswith("parsimony.")}
-        assert all(n.split(".")[1] in {"records", "stats", "exact", "slices"} for n in ours), name
-        assert {n.split(".")[0] for n in roots} - {"parsimony"} <= {*sys.stdlib_module_names, "numpy"}, name
+def test_the_arithmetic_imports_rooms_below_it_numpy_and_the_standard_library_only() -> None:
+    modules = [module for module in SOURCES if _room(module) == "decision"]
+    assert len(modules) >= 9
+    assert {module: names for module in modules if (names := _third_party(module) - {"numpy"})} == {}
+
+
+def test_the_worker_and_what_predicts_import_three_libraries_at_most() -> None:
+    rooms = ("bundle", "files", "errors", "candidates", "runtimes")
+    modules = [m for m in SOURCES if _room(m) in rooms or m == "parsimony.measurement.worker"]
+    assert {module: names for module in modules if (names := _third_party(module) - BASE)} == {}
+
+
+# --- what an import costs -------------------------------------------------------------------------
 
 
 def test_heavy_libraries_are_imported_where_they_are_used() -> None:
-    for package in ALLOWED:
-        for path in _files(package):
-            assert not {name.split(".")[0] for name in _imports(path, top_only=True)} & HEAVY, path
+    for module in SOURCES:
+        assert not _libraries(module, top_only=True) & HEAVY, module
+
+
+def test_a_module_defines_and_does_nothing_else() -> None:
+    defining = (
+        ast.Import, ast.ImportFrom, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Assign, ast.AnnAssign, ast.If,
+    )  # fmt: skip
+    for module, tree in TREES.items():
+        for node in tree.body:
+            is_text = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+            assert is_text or isinstance(node, defining), f"{module}, line {node.lineno}"
+            if isinstance(node, ast.If):
+                assert re.search(r"TYPE_CHECKING|__name__", ast.unparse(node.test)), f"{module}, line {node.lineno}"
+
+
+def _python(code: str, folder: Path) -> str:
+    done = subprocess.run([sys.executable, "-B", "-c", code], cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def test_importing_the_library_does_nothing_heavy(tmp_path: Path) -> None:
+    modules = [module for module in SOURCES if _room(module) not in ("flows", "tasks") or ".cli" in module]
+    code = (
+        f"import sys, threading, {', '.join(modules)}\n"
+        f"print(sorted({HEAVY | {'prefect', 'pydantic'}} & set(sys.modules)), threading.active_count())"
+    )
+    assert _python(code, tmp_path) == "[] 1"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_serving_machine_needs_three_libraries_to_predict(tmp_path: Path) -> None:
+    code = (
+        "import sys\n"
+        "before = set(sys.modules)\n"
+        "import parsimony, parsimony.bundle.predict, parsimony.measurement.worker, parsimony.flows.cli.main\n"
+        "loaded = {name.partition('.')[0] for name in set(sys.modules) - before}\n"
+        f"print(sorted(loaded - set(sys.stdlib_module_names) - {BASE}))"
+    )
+    assert _python(code, tmp_path) == "['parsimony']"
 
 
 @pytest.mark.parametrize("name", ["mlflow", "docker"])
 def test_the_folder_hides_no_installed_package(name: str) -> None:
     assert not (ROOT / name / "__init__.py").exists()
-    code = f"import {name}; print({name}.__file__)"
-    found = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert "site-packages" in found.stdout
+    assert "site-packages" in _python(f"import {name}; print({name}.__file__)", ROOT)
 
 
-def test_a_serving_machine_needs_three_libraries_to_predict() -> None:
-    code = (
-        "import sys, parsimony.bundle, parsimony.worker\n"
-        "ours = {'torch', 'transformers', 'onnx', 'prefect', 'mlflow', 'sklearn', 'pydantic', 'pandas'}\n"
-        "print(sorted(ours & set(sys.modules)))"
-    )
-    found = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert found.stdout.strip() == "[]"
+# --- how large a thing may be ---------------------------------------------------------------------
+
+
+def test_the_first_look_into_the_library_shows_few_things() -> None:
+    entries = [path.name for path in (ROOT / "parsimony").iterdir() if path.name != "__pycache__"]
+    assert len(entries) <= MOST_ENTRIES, sorted(entries)
+
+
+def _functions() -> Iterator[tuple[str, ast.FunctionDef | ast.AsyncFunctionDef]]:
+    for module, tree in TREES.items():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                yield f"{module}.{node.name}", node
+
+
+def _parameters(node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    parts = node.args
+    named = [arg.arg for arg in (*parts.posonlyargs, *parts.args, *parts.kwonlyargs)]
+    return len(named) - (named[:1] in (["self"], ["cls"])) + (parts.vararg is not None) + (parts.kwarg is not None)
+
+
+def test_no_function_takes_more_than_six_parameters() -> None:
+    assert {name: _parameters(node) for name, node in _functions() if _parameters(node) > MOST_PARAMETERS} == {}
+
+
+def test_no_function_is_longer_than_forty_lines() -> None:
+    lengths = {name: (node.end_lineno or 0) - node.lineno + 1 for name, node in _functions()}
+    assert {name: lines for name, lines in lengths.items() if lines > MOST_LINES} == {}
+
+
+# --- one word for one thing -----------------------------------------------------------------------
+
+
+def _names(tree: ast.Module) -> Iterator[tuple[str, int]]:
+    for node in ast.walk(tree):
+        line = getattr(node, "lineno", 0)
+        if isinstance(node, ast.Name):
+            yield node.id, line
+        elif isinstance(node, ast.Attribute):
+            yield node.attr, line
+        elif isinstance(node, ast.arg | ast.keyword):
+            yield node.arg or "", line
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            yield node.name, line
+        elif isinstance(node, ast.alias):
+            yield from ((part, line) for part in (*node.name.split("."), node.asname or ""))
+        elif isinstance(node, ast.ExceptHandler | ast.MatchAs | ast.MatchStar):
+            yield node.name or "", line
+
+
+@pytest.mark.parametrize("folder", [*PACKAGES, "tests", "benchmarks"])
+def test_nothing_is_called_by_an_old_word(folder: str) -> None:
+    old = [
+        f"{path.relative_to(ROOT)}:{line} {name}"
+        for path in _files(folder)
+        for name, line in _names(ast.parse(path.read_text(encoding="utf-8")))
+        if name in OLD_NAMES
+    ]
+    assert old == []
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_no_text_uses_an_old_word(package: str) -> None:
+    old = {
+        str(path.relative_to(ROOT)): words
+        for path in _files(package)
+        if (words := sorted({match.group() for match in OLD_WORDS.finditer(path.read_text(encoding="utf-8"))}))
+    }
+    assert old == {}
+
+
+# --- what is installed ----------------------------------------------------------------------------
+
+
+def _pyproject() -> dict[str, dict[str, object]]:
+    tools: dict[str, dict[str, object]] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]
+    return tools
 
 
 def test_packages_are_named_one_by_one_and_none_is_forgotten() -> None:
-    import tomllib
+    packages = {module for module, path in SOURCES.items() if path.name == "__init__.py"}
+    folders = {_module(path.parent / "__init__.py") for path in SOURCES.values()}
+    assert packages == folders, "a folder of modules has no __init__.py"
+    assert _pyproject()["setuptools"]["packages"] == sorted(packages)
 
-    named = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]["packages"]
-    present = {
-        path.parent.relative_to(ROOT).as_posix().replace("/", ".")
-        for package in ALLOWED
-        for path in (ROOT / package).rglob("__init__.py")
-    }
-    assert set(named) == present
+
+def test_every_path_that_the_settings_and_the_makefile_name_is_there() -> None:
+    tools, makefile = _pyproject(), (ROOT / "Makefile").read_text(encoding="utf-8")
+    mutated = tools["mutmut"]
+    paths = [*mutated["only_mutate"], *mutated["pytest_add_cli_args_test_selection"]]  # type: ignore[misc]
+    paths += [path for group in tools["setuptools"]["data-files"].values() for path in group]  # type: ignore[attr-defined]
+    paths += re.findall(r"\b(?:flows|docs|benchmarks)/[\w/-]+\.\w+", makefile)
+    assert [path for path in paths if not (ROOT / path).is_file()] == []
+    modules = re.findall(r"-m (parsimony\.[\w.]+)", makefile)
+    assert modules == ["parsimony.audit.simulation_page", "parsimony.audit.instrument"]
+    assert all('if __name__ == "__main__":' in SOURCES[module].read_text(encoding="utf-8") for module in modules)
 
 
 def test_the_lock_pins_every_version_and_carries_no_address() -> None:
@@ -137,16 +350,17 @@ def test_the_versions_that_break_the_scheduler_are_locked_out() -> None:
     assert tuple(map(int, pins["SQLAlchemy"].split(".")[:2])) < (2, 1)
 
 
-def test_the_deployments_name_the_flow_and_a_valid_plan() -> None:
+def test_the_deployments_name_the_flow_by_its_module_and_a_valid_plan() -> None:
     import yaml
     from prefect.flows import load_flow_from_entrypoint
 
-    from flows.plan import parse
+    from parsimony.flows.plan_file import parse
 
     deployments = yaml.safe_load((ROOT / "prefect.yaml").read_text(encoding="utf-8"))["deployments"]
     assert [d["name"] for d in deployments] == ["on-demand", "weekly"]
     for deployment in deployments:
-        assert load_flow_from_entrypoint(str(ROOT / deployment["entrypoint"])).name == "promote-smallest"
+        assert deployment["entrypoint"] == "parsimony.flows.promote_smallest.promote_smallest"
+        assert load_flow_from_entrypoint(deployment["entrypoint"]).name == "promote-smallest"
         plan = parse(deployment["parameters"]["plan"], "prefect.yaml")
         assert (ROOT / plan.data.train).is_file()
     assert deployments[1]["schedules"] == [{"slug": "weekly", "cron": "0 3 * * 1", "timezone": "UTC", "active": False}]

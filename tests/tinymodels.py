@@ -12,13 +12,17 @@ import csv
 import functools
 import random
 import tempfile
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
-from parsimony.contracts import Material, TrainingSettings
-from parsimony.records import Table, Trunk
-from parsimony.trunk_store import Grown, grow
+import pytest
+
+from parsimony.candidates import ModelSpec
+from parsimony.data.table import Table
+from parsimony.training.checkpoint_store import Checkpoint, checkpoint_of
+from parsimony.training.family import Material, TrainingSettings
 
 Architecture = Literal["bert", "distilbert", "roberta", "modernbert", "electra"]
 ARCHITECTURES: tuple[Architecture, ...] = ("bert", "distilbert", "roberta", "modernbert")
@@ -46,33 +50,41 @@ _OPENINGS = (
 )
 _MIDDLES = ("about the", "near my", "with this", "for our", "and the", "without any")
 _ENDINGS = ("again", "this week", "before noon", "right now", "at home", "for two people", "if possible", "tomorrow")
-# Words that only the tokenizer has seen, so that trimming finds something to take out.
+# Words that only the tokenizer was made from, so that trimming finds something to take out.
 _ELSEWHERE = ("quarterly parliament debate", "violin orchestra rehearsal", "granite mountain climbing", "zebra jungle expedition",
               "football champions league", "galaxy telescope observation")  # fmt: skip
 
 
+def first_quick(architectures: Iterable[Architecture]) -> pytest.MarkDecorator:
+    """Return the parameter `architecture`; what holds for the first one is tried for the others in the slow tests."""
+    first, *others = architectures
+    return pytest.mark.parametrize(
+        "architecture", [first, *(pytest.param(other, marks=pytest.mark.slow) for other in others)]
+    )
+
+
 def tables(seed: int = 0) -> tuple[Table, Table, Table]:
-    """Return 240 different texts of four classes, 60 each, cut into train (144), search (48) and sealed (48) rows.
+    """Return 240 different texts of four classes, 60 each, cut into train (144), validation (48) and test (48) rows.
 
     A text holds two words that tell its class and, one time in four, one of another class.
     """
-    chance = random.Random(seed)
-    rows = [(text, label) for label in LABELS for text in sorted(_texts(label, chance))]
-    chance.shuffle(rows)
+    rng = random.Random(seed)
+    rows = [(text, label) for label in LABELS for text in sorted(_texts(label, rng))]
+    rng.shuffle(rows)
     rows.sort(key=lambda row: LABELS.index(row[1]))
-    parts = {"train": range(36), "search": range(36, 48), "sealed": range(48, 60)}
-    train, search, sealed = (
+    parts = {"train": range(36), "validation": range(36, 48), "test": range(48, 60)}
+    train, validation, test = (
         _table(name, [rows[c * _EACH + i] for i in part for c in range(4)]) for name, part in parts.items()
     )
-    return train, search, sealed
+    return train, validation, test
 
 
-def _texts(label: str, chance: random.Random) -> set[str]:
+def _texts(label: str, rng: random.Random) -> set[str]:
     texts: set[str] = set()
     while len(texts) < _EACH:
-        first, second = chance.sample(_HINTS[label], 2)
-        stray = chance.choice(_HINTS[chance.choice(LABELS)]) if chance.random() < 0.25 else ""
-        words = (chance.choice(_OPENINGS), first, chance.choice(_MIDDLES), second, stray, chance.choice(_ENDINGS))
+        first, second = rng.sample(_HINTS[label], 2)
+        stray = rng.choice(_HINTS[rng.choice(LABELS)]) if rng.random() < 0.25 else ""
+        words = (rng.choice(_OPENINGS), first, rng.choice(_MIDDLES), second, stray, rng.choice(_ENDINGS))
         texts.add(" ".join(" ".join(words).split()))
     return texts
 
@@ -111,15 +123,15 @@ def write_tiny_base(folder: Path, *, architecture: Architecture = "bert", layers
     return folder
 
 
-def material(base: Path, trunk: Trunk, start: Path | None = None) -> Material:
-    """Return what a trunk is trained on: the tables above and settings that suit a tiny model."""
-    train, search, _ = tables()
+def material(base: Path, spec: ModelSpec, start: Path | None = None) -> Material:
+    """Return what a model spec is trained on: the tables above and settings that suit a tiny model."""
+    train, validation, _ = tables()
     return Material(
-        trunk=trunk,
+        spec=spec,
         base=base,
         start=start,
         train=train,
-        search=search,
+        validation=validation,
         labels=LABELS,
         max_tokens=64,
         seed=0,
@@ -134,25 +146,25 @@ def base_of(architecture: Architecture) -> Path:
 
 
 @functools.cache
-def grown(architecture: Architecture, name: Name) -> Grown:
-    """Return a trained trunk of this architecture, grown once a session with what it starts from."""
-    trunk = trunk_of(architecture, name)
+def checkpoint(architecture: Architecture, name: Name) -> Checkpoint:
+    """Return the checkpoint of this architecture and name, trained once a session with what it starts from."""
+    spec = spec_of(architecture, name)
     before: dict[Name, Name] = {"reference": "frozen", "student": "reference", "narrow": "reference"}
-    start = Path(grown(architecture, before[name]).folder) if name in before else None
-    return grow(material(base_of(architecture), trunk, start), DATA, Path(_SESSION.name) / "trunks")
+    start = Path(checkpoint(architecture, before[name]).folder) if name in before else None
+    return checkpoint_of(material(base_of(architecture), spec, start), DATA, Path(_SESSION.name) / "checkpoints")
 
 
-def trunk_of(architecture: Architecture, name: Name) -> Trunk:
-    """Return the trunk of this name; it is known by the architecture, wherever its base lies."""
+def spec_of(architecture: Architecture, name: Name) -> ModelSpec:
+    """Return the model spec of this name; its base is named by the architecture, wherever it lies."""
     base = f"package:tiny_{architecture}"
-    trunks = {
-        "frozen": Trunk(family="encoder", base=base, shape=("frozen",)),
-        "reference": Trunk(family="encoder", base=base),
-        "student": Trunk(family="student", base=base, shape=("layers-2",)),
-        "narrow": Trunk(family="student", base=base, shape=("layers-2", "heads-2", "ffn-24", "embedding-16")),
-        "linear": Trunk(family="linear", base=base),
+    specs = {
+        "frozen": ModelSpec(family="encoder", base=base, shape=("frozen",)),
+        "reference": ModelSpec(family="encoder", base=base),
+        "student": ModelSpec(family="student", base=base, shape=("L2",)),
+        "narrow": ModelSpec(family="student", base=base, shape=("L2", "A2", "F24", "E16")),
+        "linear": ModelSpec(family="linear", base=base),
     }
-    return trunks[name]
+    return specs[name]
 
 
 def relabelled(table: Table, labels: tuple[str, ...]) -> Table:
@@ -182,6 +194,12 @@ def _encoder(architecture: Architecture, known: dict[str, int], layers: int, hid
         return t.RobertaModel(
             t.RobertaConfig(vocab_size=len(known), max_position_embeddings=POSITIONS + 2, **special, **sizes)
         )
+    return _modernbert(known, sizes)
+
+
+def _modernbert(known: dict[str, int], sizes: dict[str, int]) -> Any:
+    import transformers as t
+
     names = {
         "pad_token_id": "[PAD]",
         "cls_token_id": "[CLS]",
@@ -190,9 +208,8 @@ def _encoder(architecture: Architecture, known: dict[str, int], layers: int, hid
         "eos_token_id": "[SEP]",
     }
     special = {name: known[token] for name, token in names.items()}
-    rows = -(-len(known) // 64) * 64
     config = t.ModernBertConfig(
-        vocab_size=rows,
+        vocab_size=-(-len(known) // 64) * 64,
         max_position_embeddings=POSITIONS,
         local_attention=8,
         global_attn_every_n_layers=2,

@@ -1,1 +1,3 @@
-"""Reading labelled texts exactly as written, and cutting them into train, search and sealed."""
+"""Reading labelled texts exactly as written, and cutting them into train, validation and test."""
+
+from __future__ import annotations

@@ -19,8 +19,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from parsimony.errors import DataError
-from parsimony.records import Finding, Table
+from parsimony.data.table import Table
+from parsimony.errors import DataError, Finding
 
 MAX_BYTES = 2 * 1024**3
 _FOREIGN_BOMS = (
@@ -130,7 +130,7 @@ def read_file(ask: Ask) -> Table:
 
 
 def columns(ask: Ask, names: Sequence[str]) -> tuple[int, ...]:
-    """Return where the columns wanted stand among the columns found."""
+    """Return the positions of the columns wanted among the columns of the table."""
     twice = [name for name, count in Counter(names).items() if count > 1]
     if twice:
         raise ask.refuse(f"column {twice[0]!r} appears more than once; rename or remove one", column=twice[0])
@@ -139,8 +139,8 @@ def columns(ask: Ask, names: Sequence[str]) -> tuple[int, ...]:
             near = difflib.get_close_matches(wanted, names, n=1, cutoff=0.5)
             keys = "data.text and data.label" if wanted in (ask.text, ask.label) else "data.slices"
             hint = f"; did you mean {near[0]!r}?" if near else f"; set {keys} in the plan"
-            found = ", ".join(repr(name) for name in names[:20]) + (", …" if len(names) > 20 else "")
-            raise ask.refuse(f"has no column {wanted!r}, only {found}{hint}", column=wanted)
+            others = ", ".join(repr(name) for name in names[:20]) + (", …" if len(names) > 20 else "")
+            raise ask.refuse(f"has no column {wanted!r}, only {others}{hint}", column=wanted)
     return tuple(names.index(wanted) for wanted in ask.wanted)
 
 

@@ -15,8 +15,8 @@ from typing import Literal, TypeVar
 
 from parsimony.data.parsers import Ask, class_names, columns, first_line, read_file
 from parsimony.data.slicing import joined
+from parsimony.data.table import Table
 from parsimony.errors import InfrastructureError
-from parsimony.records import Table
 
 Part = Literal["train", "test"]
 _Split = TypeVar("_Split")
@@ -102,8 +102,8 @@ def _read_hub(ask: Ask, part: Part) -> Table:
 
 
 def _files_of(builder: object, ask: Ask, part: Part) -> list[str]:
-    found = getattr(getattr(builder, "config", None), "data_files", None) or {}
-    return [str(file) for file in _part_of({str(name): files for name, files in found.items()}, ask, part)]
+    splits = getattr(getattr(builder, "config", None), "data_files", None) or {}
+    return [str(file) for file in _part_of({str(name): files for name, files in splits.items()}, ask, part)]
 
 
 def _part_of(splits: dict[str, _Split], ask: Ask, part: Part) -> _Split:
@@ -119,5 +119,5 @@ def _joined(ask: Ask, part: Part, files: list[tuple[Path, str]]) -> Table:
 
 
 def _split_name(ask: Ask, part: Part) -> str:
-    """Name one split, so that row 7 of train and row 7 of test are told apart."""
+    """Name one split, so that row 7 of train and row 7 of test have different names."""
     return f"{ask.name} ({part})"

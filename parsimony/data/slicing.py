@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from parsimony.data.table import Table
 from parsimony.errors import DataError
-from parsimony.records import Table
-from parsimony.slices import Rows
 
 LABEL, EMPTY = "label", "(empty)"
 MOST_VALUES = 100
@@ -25,12 +24,12 @@ def _by_value(values: Sequence[str]) -> dict[str, np.ndarray]:
     return {value: column == value for value in sorted(set(column))}
 
 
-def require_groups(sealed: Table) -> None:
+def require_groups(test: Table) -> None:
     """Raise DataError for a column that has too many different values to be one of groups."""
-    for name, values in sealed.slices:
+    for name, values in test.slices:
         if (different := len(set(values))) > MOST_VALUES:
             raise DataError(
-                f"{sealed.source}: column {name!r} has {different:,} different values among {len(sealed):,} sealed rows, "
+                f"{test.source}: column {name!r} has {different:,} different values among {len(test):,} test rows, "
                 f"expected at most {MOST_VALUES}: name columns of groups in data.slices, not of free text"
             )
 
@@ -45,3 +44,7 @@ def joined(tables: Sequence[Table], source: str) -> Table:
         rows=tuple(range(1, sum(map(len, tables)) + 1)),
         slices=tuple((name, tuple(v for t in tables for v in t.slices[i][1])) for i, name in enumerate(names)),
     )
+
+
+# The rows of each slice, bool [rows], by column and value.
+Rows = Mapping[tuple[str, str], np.ndarray]

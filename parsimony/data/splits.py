@@ -1,4 +1,4 @@
-"""Cut the data into train, search and sealed, and keep the three as files that verify on every read.
+"""Cut the data into train, validation and test, and keep the three as files that verify on every read.
 
 A row's place follows from the seed and its text alone, not from its neighbours: when rows are added
 next week nearly every old row stays where it was, so a new model is not judged on what an older one
@@ -13,37 +13,42 @@ from collections.abc import Mapping
 from dataclasses import asdict, fields
 from pathlib import Path
 
-from parsimony.data.text import normalise
-from parsimony.errors import DataError, InfrastructureError
+import numpy as np
+
+from parsimony.data.labels import class_numbers
+from parsimony.data.normalise import normalise
+from parsimony.data.table import Dataset, SplitName, Table, Texts
+from parsimony.errors import DataError, Finding, InfrastructureError
 from parsimony.files import digest_bytes, digest_of, new_folder, verify_folder, write_json, write_manifest
-from parsimony.records import Dataset, Finding, SplitName, Table
 
 META = "meta.json"
+SPLITS: tuple[SplitName, ...] = ("train", "validation", "test")
+Findings = tuple[Finding, ...]
 
 
 def split(
-    train: Table, sealed: Table | None, *, seed: int, search_share: float, sealed_share: float
+    train: Table, test: Table | None, *, seed: int, validation_share: float, test_share: float
 ) -> tuple[Table, Table, Table]:
-    """Return (train, search, sealed), stratified by label, rows in their old order.
+    """Return (train, validation, test), stratified by label, rows in their old order.
 
-    A given `sealed` stays as it is and `sealed_share` is not used; otherwise it is cut from train too. Equal texts
+    A given `test` stays as it is and `test_share` is not used; otherwise it is cut from train too. Equal texts
     (after `normalise`) stay together. Every class keeps a text in train; from 3 texts on it also has
     one in each part that is cut. Shares are of the class's different texts, 0 to 1.
 
     Raises ValueError for shares that leave nothing to train on or for a text in both tables, and
     DataError when no class has enough texts to cut from.
     """
-    parts = (search_share,) if sealed is not None else (search_share, sealed_share)
+    parts = (validation_share,) if test is not None else (validation_share, test_share)
     if not (all(share > 0 for share in parts) and sum(parts) < 1):
         raise ValueError(f"shares to cut are {parts}, expected each above 0 and their sum below 1")
-    if sealed is not None and (shared := set(map(normalise, train.texts)) & set(map(normalise, sealed.texts))):
+    if test is not None and (shared := set(map(normalise, train.texts)) & set(map(normalise, test.texts))):
         raise ValueError(f"{len(shared)} texts are in both tables; validate them first")
     kept, *cut = _cut(train, parts, seed)
     if not all(cut):
         raise DataError(
             f"{train.source}: no class has {len(parts) + 1} different texts; expected more rows to cut from"
         )
-    return train.take(kept), train.take(cut[0]), sealed if sealed is not None else train.take(cut[1])
+    return train.take(kept), train.take(cut[0]), test if test is not None else train.take(cut[1])
 
 
 def _cut(table: Table, shares: tuple[float, ...], seed: int) -> list[tuple[int, ...]]:
@@ -83,74 +88,77 @@ def _sizes(texts: int, shares: tuple[float, ...]) -> list[int]:
     return sizes
 
 
-def write_dataset(
-    folder: Path,
-    *,
-    train: Table,
-    search: Table,
-    sealed: Table,
-    labels: tuple[str, ...],
-    quarantined: tuple[Finding, ...],
-    notes: tuple[Finding, ...],
-) -> Dataset:
-    """Write the splits as JSON lines beside `meta.json` and a manifest, and describe them.
+class Splits:
+    """A dataset with its three splits in memory: read and hashed once a run, then handed on.
 
-    `labels` are sorted and come from train alone. `sealed_digest` depends on the labelled texts
-    of the sealed split, not on their order: a shuffled copy is the same exam.
+    No dataclass, because Prefect walks through those that a task is given, row by row.
     """
-    splits: dict[SplitName, Table] = {"train": train, "search": search, "sealed": sealed}
-    if labels != tuple(sorted(set(train.labels))):
-        raise ValueError(f"the {len(labels)} labels given are not the sorted labels of train")
-    contents: dict[str, str] = {name: digest_of(table.texts, table.labels) for name, table in splits.items()}
+
+    __slots__ = ("_texts", "_truth", "dataset", "tables")
+
+    def __init__(self, dataset: Dataset, tables: Mapping[SplitName, Table]) -> None:
+        self.dataset, self.tables = dataset, dict(tables)
+        self._texts: dict[SplitName, Texts] = {}
+        self._truth: dict[SplitName, np.ndarray] = {}
+
+    def texts(self, name: SplitName) -> Texts:
+        """Return the texts of one split with their digest, which is taken once."""
+        if name not in self._texts:
+            self._texts[name] = Texts.of(self.tables[name].texts)
+        return self._texts[name]
+
+    def truth(self, name: SplitName) -> np.ndarray:
+        """Return the class number of every row of one split, int64 [rows]."""
+        if name not in self._truth:
+            self._truth[name] = class_numbers(self.tables[name].labels, self.dataset.labels)
+        return self._truth[name]
+
+
+def write_splits(folder: Path, tables: Mapping[SplitName, Table], quarantined: Findings, notes: Findings) -> Splits:
+    """Write the splits as JSON lines beside `meta.json` and a manifest, and return them with their description.
+
+    The labels are those of train. `test_digest` depends on the labelled texts of the test split, not on their order: a
+    shuffled copy is the same exam.
+    """
+    labels, test = tuple(sorted(set(tables["train"].labels))), tables["test"]
+    contents: dict[str, str] = {name: digest_of(table.texts, table.labels) for name, table in tables.items()}
     dataset = Dataset(
         folder=str(folder),
         digest=_digest(labels, contents),
         labels=labels,
-        train=len(train),
-        search=len(search),
-        sealed=len(sealed),
-        sealed_digest=digest_of(sorted(zip(sealed.texts, sealed.labels, strict=True))),
+        train_rows=len(tables["train"]),
+        validation_rows=len(tables["validation"]),
+        test_rows=len(test),
+        test_digest=digest_of(sorted(zip(test.texts, test.labels, strict=True))),
         quarantined=quarantined,
         notes=notes,
     )
     with new_folder(folder) as work:
-        for name, table in splits.items():
+        for name, table in tables.items():
             _write_lines(work / f"{name}.jsonl", table)
-        sources = {name: table.source for name, table in splits.items()}
+        sources = {name: table.source for name, table in tables.items()}
         write_json(work / META, {**asdict(dataset), "contents": contents, "sources": sources})
         write_manifest(work, {"kind": "dataset", "digest": dataset.digest})
-    return dataset
+    return Splits(dataset, tables)
 
 
-def read_dataset(folder: Path) -> Dataset:
-    """Read back what `write_dataset` described; InfrastructureError when a file differs from the manifest."""
+def read_splits(folder: Path) -> Splits:
+    """Read back what `write_splits` wrote.
+
+    Raises InfrastructureError when a file differs from the manifest, or the splits are not the data of the description.
+    """
     verify_folder(folder)
     meta = json.loads((folder / META).read_text(encoding="utf-8"))
     findings = {name: tuple(Finding(**finding) for finding in meta[name]) for name in ("quarantined", "notes")}
     known = {field.name: meta[field.name] for field in fields(Dataset)}
-    return Dataset(**{**known, **findings, "folder": str(folder), "labels": tuple(meta["labels"])})
-
-
-def load_split(dataset: Dataset, name: SplitName) -> Table:
-    """Read one split back; InfrastructureError when it is not the data that the record describes."""
-    folder = Path(dataset.folder)
-    verify_folder(folder)
-    meta = json.loads((folder / META).read_text(encoding="utf-8"))
-    lines = (folder / f"{name}.jsonl").read_text(encoding="utf-8").split("\n")[:-1]
-    records = [json.loads(line) for line in lines]
-    columns = records[0]["slices"] if records else ()
-    table = Table(
-        source=meta["sources"][name],
-        texts=tuple(record["text"] for record in records),
-        labels=tuple(record["label"] for record in records),
-        rows=tuple(record["row"] for record in records),
-        slices=tuple((name, tuple(record["slices"][name] for record in records)) for name in columns),
-    )
-    found = _digest(dataset.labels, {**meta["contents"], name: digest_of(table.texts, table.labels)})
-    if found != dataset.digest:
-        reason = f"{folder} holds dataset {found[:12]}…, expected {dataset.digest[:12]}…; validate the data again"
-        raise InfrastructureError(reason)
-    return table
+    dataset = Dataset(**{**known, **findings, "folder": str(folder), "labels": tuple(meta["labels"])})
+    tables = {name: _read_lines(folder / f"{name}.jsonl", meta["sources"][name]) for name in SPLITS}
+    digest = _digest(dataset.labels, {name: digest_of(table.texts, table.labels) for name, table in tables.items()})
+    if digest != dataset.digest:
+        raise InfrastructureError(
+            f"{folder} holds dataset {digest[:12]}…, expected {dataset.digest[:12]}…; validate the data again"
+        )
+    return Splits(dataset, tables)
 
 
 def _digest(labels: tuple[str, ...], contents: Mapping[str, str]) -> str:
@@ -163,3 +171,15 @@ def _write_lines(path: Path, table: Table) -> None:
             slices = {name: values[i] for name, values in table.slices}
             record = {"text": text, "label": label, "row": row, "slices": slices}
             stream.write(json.dumps(record, ensure_ascii=False) + "\n")
+
+
+def _read_lines(path: Path, source: str) -> Table:
+    records = [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n")[:-1]]
+    columns = records[0]["slices"] if records else ()
+    return Table(
+        source=source,
+        texts=tuple(record["text"] for record in records),
+        labels=tuple(record["label"] for record in records),
+        rows=tuple(record["row"] for record in records),
+        slices=tuple((name, tuple(record["slices"][name] for record in records)) for name in columns),
+    )

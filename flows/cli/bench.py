@@ -1,0 +1,50 @@
+"""`parsimony bench`: a bundle measured on this machine in every scenario."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from parsimony.errors import PlanError
+from parsimony.flows.cli.shared import Verbs, bundle_folder, takes_json, verb
+
+
+def add(verbs: Verbs) -> None:
+    """Declare the verb."""
+    purpose = "measure a bundle on this machine in every scenario"
+    parser = verb(verbs, bench, "bench", purpose, "bench support-tickets --threads 1")
+    parser.add_argument("bundle", help="a folder with a bundle, or a registered model")
+    parser.add_argument("--threads", type=int, default=1, help="threads a prediction may use (1)")
+    parser.add_argument("--texts", metavar="FILE", help="texts to predict, one a line")
+    takes_json(parser, "print the measurement as JSON")
+
+
+def bench(chosen: argparse.Namespace) -> int:
+    """Measure and print a table of scenarios."""
+    from parsimony.flows.display import print_table
+    from parsimony.measurement import machine
+    from parsimony.measurement.records import TargetSettings
+    from parsimony.measurement.scenarios import bench as benches
+    from parsimony.reporting import bench_text
+
+    if chosen.threads > (available := machine.usable_threads()):
+        raise PlanError(f"--threads {chosen.threads}: this machine runs {available} at once")
+    folder = bundle_folder(chosen.bundle)
+    texts = _texts(Path(chosen.texts)) if chosen.texts else benches.SAMPLE_TEXTS
+    target = TargetSettings(name="here", threads=chosen.threads, p99_ms=None, peak_rss_bytes=None, size_bytes=None)
+    benched = benches.bench(folder, texts, target)
+    if chosen.json:
+        print(json.dumps(bench_text.to_json(benched)))
+        return 0
+    print_table(bench_text.table(benched))
+    print("\n" + "\n".join(bench_text.lines(benched)))
+    return 0
+
+
+def _texts(path: Path) -> list[str]:
+    """Return the lines of a file that are not empty; PlanError when there are none."""
+    texts = [text for text in path.read_text("utf-8").splitlines() if text]
+    if not texts:
+        raise PlanError(f"{path} holds no text, expected one a line")
+    return texts

@@ -1,0 +1,93 @@
+"""The command line: `parsimony VERB`. Results on standard output, progress and errors on standard error."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from parsimony.errors import InfrastructureError, ParsimonyError
+from parsimony.flows import settings
+from parsimony.flows.cli import audit, bench, champion, history, plan, predict, report, rotate, run
+
+if TYPE_CHECKING:
+    from parsimony.errors import Finding
+
+_VERBS = (run, plan, rotate, champion, history, predict, report, audit, bench)
+_EXIT_CODES = (
+    "exit status: 0 promoted or kept, 1 nothing passed or a receipt that does not hold, 2 bad plan, 3 bad data, "
+    "4 infrastructure"
+)
+_FINDINGS_SHOWN = 20
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of every verb and its arguments."""
+    whole = argparse.ArgumentParser(
+        prog="parsimony",
+        description="Find the smallest model that provably keeps the quality, and put exactly that one into production.",
+        epilog=_EXIT_CODES,
+    )
+    verbs = whole.add_subparsers(required=True, metavar="VERB")
+    for verb in _VERBS:
+        verb.add(verbs)
+    return whole
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one verb and return its exit status; what is refused is one line on standard error."""
+    chosen = parser().parse_args(arguments)
+    verb: Callable[[argparse.Namespace], int] = chosen.verb
+    try:
+        return verb(chosen)
+    except ParsimonyError as error:
+        print(f"parsimony: {error}", file=sys.stderr)
+        _list_findings(getattr(error, "findings", ()))
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("parsimony: interrupted; run it again to go on where it stopped", file=sys.stderr)
+        return 130
+    except OSError as error:
+        print(f"parsimony: {error}; free or fix it and run again", file=sys.stderr)
+        return InfrastructureError.exit_code
+    except Exception as error:  # a server that went away, a broken installation, a defect: one line, and the evidence
+        print(f"parsimony: {_missing(error) or _evidence(error)}", file=sys.stderr)
+        return InfrastructureError.exit_code
+
+
+def _missing(error: Exception) -> str:
+    """Return the line that says which extra to install, "" when the error is another one.
+
+    Both kinds of ImportError have no path: of a library that is not there, and of a name in an empty folder that is
+    called like the library, as `mlflow/` in the checkout is.
+    """
+    if not isinstance(error, ImportError) or not error.name or error.path is not None:
+        return ""
+    library = error.name.partition(".")[0]
+    return "" if library == "parsimony" else f"{library} is not installed; pip install 'parsimony[flow]'"
+
+
+def _evidence(error: Exception) -> str:
+    """Keep the traceback in a file and return the line that names the error and the file."""
+    first = (str(error).strip().splitlines() or [""])[0][:300]
+    line = f"{type(error).__name__}: {first}"
+    try:
+        path = settings.prepare().home / "error.txt"
+        path.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
+    except (InfrastructureError, OSError) as refused:
+        return f"{line}; the details could not be kept: {refused}"
+    return f"{line}; the details are in {path}"
+
+
+def _list_findings(findings: Sequence[Finding]) -> None:
+    """Print every finding when there are several: file, row, column, reason."""
+    for finding in findings[:_FINDINGS_SHOWN] if len(findings) > 1 else ():
+        print(f"  {finding.line()}", file=sys.stderr)
+    if len(findings) > _FINDINGS_SHOWN:
+        print(f"  and {len(findings) - _FINDINGS_SHOWN} more", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

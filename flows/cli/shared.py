@@ -1,0 +1,70 @@
+"""What several verbs need: how a verb is declared, the registry, a bundle by name, the folder of a run."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+from parsimony.errors import PlanError
+from parsimony.flows import settings
+
+if TYPE_CHECKING:
+    from parsimony.tasks.registry.tracking import Registry
+
+Verbs: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+
+
+def verb(
+    verbs: Verbs, function: Callable[[argparse.Namespace], int], name: str, purpose: str, example: str
+) -> argparse.ArgumentParser:
+    """Declare a verb: the function that does it, its purpose in a line, and an example without the program's name."""
+    parser = verbs.add_parser(name, help=purpose, description=purpose, epilog=f"example: parsimony {example}")
+    parser.set_defaults(verb=function)
+    return parser
+
+
+def takes_plan(parser: argparse.ArgumentParser) -> None:
+    """Let a verb take a plan and changes to it."""
+    parser.add_argument("plan", help="the plan, a TOML file")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change a key of the plan")
+
+
+def takes_json(parser: argparse.ArgumentParser, purpose: str) -> None:
+    """Let a verb print JSON instead of what is meant for people."""
+    parser.add_argument("--json", action="store_true", help=purpose)
+
+
+def registry() -> Registry:
+    """Return the registry that the environment names."""
+    where = settings.prepare()
+    from parsimony.tasks.registry.tracking import Registry
+
+    return Registry(tracking_uri=where.tracking_uri, artifact_root=where.artifact_root)
+
+
+def bundle_folder(name: str) -> Path:
+    """Return a bundle's folder: a folder on disk, or the champion of a model, downloaded and verified once."""
+    if (Path(name) / "manifest.json").is_file():
+        return Path(name)
+    from parsimony.tasks.registry.promotion import champion, download
+
+    place = registry()
+    present = champion(place, name)
+    if present is None:
+        raise PlanError(f"{name!r} is neither a folder with a bundle nor a model with a champion")
+    return Path(download(place, name, settings.prepare().home / "champions" / present.digest[:32]).folder)
+
+
+def run_folder(name: str | None) -> Path:
+    """Return the folder of a run: of the latest one without a name, by its id, or by the path of its receipt."""
+    if name is not None and Path(name).name == "receipt.json" and Path(name).is_file():
+        return Path(name).parent
+    runs_folder = settings.prepare().home / "runs"
+    runs = sorted(p.parent.name for p in runs_folder.glob("*/receipt.json"))
+    matching = [run for run in runs if run == name or name in (None, "latest")]
+    if not matching:
+        known = ", ".join(runs[-5:]) or "none yet"
+        raise PlanError(f"no finished run {name or 'latest'!r} below {runs_folder}; the last ones: {known}")
+    return runs_folder / matching[-1]

@@ -1,0 +1,106 @@
+"""One run: its name, its folder, what its stages share, the time they take, and what it says while it works."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import shutil
+import time
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from parsimony.data.splits import Splits
+from parsimony.decision.procedure import Case
+from parsimony.decision.records import Rules
+from parsimony.files import sweep
+from parsimony.flows import settings
+from parsimony.flows.forecast import Forecast
+from parsimony.flows.plan import Plan
+from parsimony.flows.preflight import preflight
+from parsimony.measurement.energy import Meter, meter
+from parsimony.measurement.records import TargetSettings
+from parsimony.tasks.registry.promotion import champion
+from parsimony.tasks.registry.tracking import Registry
+
+log = logging.getLogger("parsimony.progress")
+
+
+@dataclass(slots=True, kw_only=True)
+class Session:
+    """A run in progress. Everything that is kept lies below `home`; what is this run's own below `folder`.
+
+    `stage_s` collects the seconds that each stage took; `test_reuse` is known once the test split was asked.
+    """
+
+    plan: Plan
+    home: Path
+    registry: Registry
+    targets: tuple[TargetSettings, ...]
+    energy: Meter
+    forecast: Forecast = field(default_factory=Forecast)
+    id: str = field(default_factory=lambda: f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{uuid.uuid4().hex[:6]}")
+    started_at: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
+    begun: float = field(default_factory=time.monotonic)
+    stage_s: dict[str, float] = field(default_factory=dict)
+    test_reuse: int = 0
+
+    @property
+    def folder(self) -> Path:
+        """The folder of this run's own files."""
+        return self.home / "runs" / self.id
+
+    @property
+    def rules(self) -> Rules:
+        """The promises of the plan and the seed of what is drawn to test them."""
+        return Rules(gates=self.plan.gates.settings(), seed=self.plan.run.seed)
+
+    @property
+    def elapsed_s(self) -> float:
+        """Seconds since the run began."""
+        return time.monotonic() - self.begun
+
+    def case(self, splits: Splits) -> Case:
+        """Return what the decision of this run is about; the reference is known from the start of the ladder."""
+        return Case(
+            reference=self.forecast.reference,
+            gates=self.rules.gates,
+            targets=self.targets,
+            test_rows=splits.dataset.test_rows,
+        )
+
+    @contextlib.contextmanager
+    def stage(self, name: str, detail: str = "") -> Iterator[None]:
+        """Say what is being done and count the seconds that it takes; stages add up under one name."""
+        self.say(name, detail)
+        start = time.monotonic()
+        try:
+            yield
+        finally:
+            self.stage_s[name] = self.stage_s.get(name, 0.0) + time.monotonic() - start
+
+    def say(self, stage: str, detail: str) -> None:
+        """Tell whoever follows the run where it is."""
+        extra = {"stage": stage, "detail": detail, "left_s": self.forecast.left_s}
+        log.info("%s %s", stage, detail, extra=extra)
+
+
+@contextlib.contextmanager
+def session(plan: Plan) -> Iterator[Session]:
+    """Open a run: where things are kept, what this machine can do, the meter; a refused run leaves no folder."""
+    where = settings.prepare()
+    targets = preflight(plan)
+    registry = Registry(tracking_uri=where.tracking_uri, artifact_root=where.artifact_root)
+    champion(registry, plan.model)  # a registry that does not respond is noticed before anything is trained
+    for kept in ("checkpoints", "bundles", "champions"):
+        sweep(where.home / kept)
+    with meter(plan.run.country) as energy:
+        run = Session(plan=plan, home=where.home, registry=registry, targets=targets, energy=energy)
+        run.folder.mkdir(parents=True)
+        try:
+            yield run
+        except BaseException:
+            shutil.rmtree(run.folder, ignore_errors=True)
+            raise

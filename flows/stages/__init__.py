@@ -1,0 +1,1 @@
+"""The stages of the flow, in its order: data, train, search, judge."""

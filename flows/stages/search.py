@@ -1,0 +1,102 @@
+"""The search: the ladder, and the students that are trained to climb it. Policy lives in `parsimony.search`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from parsimony.candidates import Candidate, ModelSpec
+from parsimony.data.splits import Splits
+from parsimony.decision import procedure
+from parsimony.decision.verdicts import Entry
+from parsimony.flows.plan import Plan
+from parsimony.flows.session import Session
+from parsimony.flows.stages.train import train
+from parsimony.search import bisection
+from parsimony.search.bisection import Budget, Climb
+from parsimony.search.ladder import LadderSettings, SizedCandidate, ladder_of, students_of
+from parsimony.tasks import build as tasks
+from parsimony.training.checkpoint_store import Checkpoint
+
+Entries = dict[Candidate, Entry]
+
+
+def ladder_settings(plan: Plan, splits: Splits) -> LadderSettings:
+    """Return what the ladder of a plan follows from on this data."""
+    return LadderSettings(
+        bases=plan.bases.names,
+        families=plan.search.families,
+        max_tokens=plan.data.max_tokens,
+        texts=splits.texts("train"),
+        labels=splits.dataset.labels,
+    )
+
+
+def ladder(run: Session, splits: Splits, reference: ModelSpec) -> tuple[SizedCandidate, ...]:
+    """List every candidate with its predicted size, the smallest first."""
+    candidates = ladder_of(ladder_settings(run.plan, splits), reference)
+    run.forecast.candidates(len(candidates))
+    return candidates
+
+
+def climb(
+    run: Session, splits: Splits, candidates: Sequence[SizedCandidate], done: Sequence[Checkpoint]
+) -> list[Entry]:
+    """Build and evaluate every candidate of what is trained; train students, one by one, while that pays.
+
+    Which student comes next follows from the predictions so far (`search.bisection`).
+    """
+    entries = {one.candidate: Entry(candidate=one.candidate, predicted_bytes=one.predicted_bytes) for one in candidates}
+    reference = done[-1]
+    for spec in dict.fromkeys(c.spec for c in entries if c.spec.family == "linear"):
+        with run.stage("train", spec.id):
+            done = (*done, train(run, spec, None, splits))
+    for checkpoint in (reference, *(other for other in done if other != reference)):
+        _derive(run, splits, entries, checkpoint)
+    sizes = {one.candidate: one.predicted_bytes for one in candidates}
+    climbed = _students(run, splits, entries, Climb(students=students_of(candidates), sizes=sizes), reference)
+    reasons = bisection.reasons(climbed, _chances(run, splits, entries))
+    return [replace(e, obstacle=reasons[c.spec]) if c.spec in reasons else e for c, e in entries.items()]
+
+
+def _students(run: Session, splits: Splits, entries: Entries, state: Climb, reference: Checkpoint) -> Climb:
+    """Train students until none is in question; `entries` is filled in."""
+    while True:
+        chances = _chances(run, splits, entries)
+        if state.trained:
+            run.say("search", bisection.progress(state, chances))
+        step = bisection.next_step(state, chances, _budget(run, splits))
+        run.forecast.students(step.in_question, splits.dataset, run.plan)
+        if step.student is None:
+            return step.climb
+        with run.stage("train", step.student.id):
+            checkpoint = train(run, step.student, reference, splits)
+        state = replace(step.climb, trained=(*step.climb.trained, step.student))
+        _derive(run, splits, entries, checkpoint)
+
+
+def _budget(run: Session, splits: Splits) -> Budget:
+    """Return the time that is left for training, of what the plan allows."""
+    minutes = run.plan.search.budget_minutes
+    return Budget(
+        minutes=minutes,
+        left_s=minutes * 60 - run.elapsed_s - run.forecast.end_s(),
+        cost_s=lambda student: run.forecast.cost_s(student, splits.dataset, run.plan),
+    )
+
+
+def _derive(run: Session, splits: Splits, entries: Entries, checkpoint: Checkpoint) -> None:
+    """Build and evaluate every candidate of a checkpoint; `entries` is filled in."""
+    for candidate in [candidate for candidate in entries if candidate.spec == checkpoint.spec]:
+        with run.stage("build", candidate.id):
+            entry = tasks.build(entries[candidate], checkpoint, splits, run.home)
+        with run.stage("evaluate", candidate.id):
+            entries[candidate] = tasks.evaluate(entry, splits, run.targets[0], run.home)
+        run.forecast.built(run.stage_s["evaluate"])
+
+
+def _chances(run: Session, splits: Splits, entries: Entries) -> dict[Candidate, float]:
+    """Return the chance to be certified of every candidate whose predictions are known."""
+    case = run.case(splits)
+    comparisons = procedure.compare(case, tuple(entries.values()), splits.truth("validation"))
+    return bisection.certification_chances(entries, comparisons, case.test_rows, case.gates)

@@ -1,0 +1,1 @@
+"""Our own claims, tested: a receipt, the rule as a whole, the instrument."""

@@ -1,0 +1,140 @@
+"""Recompute a receipt from its evidence and name every difference.
+
+The evidence is what a run keeps beside the receipt: the splits, each candidate's predictions to every row, and the bundles.
+From it follow scores, the order of the tests, certificates, gates, verdicts, the winner and the sizes. Taken from the
+receipt as they are: the plan's settings, what was measured (no later run can measure the same moment again), costs,
+predicted sizes, and why a candidate was not built.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from parsimony.bundle.folder import describe
+from parsimony.candidates import BuiltBundle, Candidate, ModelSpec
+from parsimony.data.splits import Splits, read_splits
+from parsimony.decision import gates, procedure
+from parsimony.decision.certification import on_predictions
+from parsimony.decision.procedure import Case
+from parsimony.decision.records import Cost, Decision, GateSettings, Rules
+from parsimony.decision.verdicts import Entry
+from parsimony.errors import DataError, InfrastructureError
+from parsimony.files import MANIFEST, digest_file
+from parsimony.measurement.json_format import from_json
+from parsimony.measurement.records import TargetSettings
+from parsimony.reporting.evidence import prediction_file, read_predictions
+from parsimony.reporting.receipt import receipt
+
+Paper = Mapping[str, Any]
+
+
+def audit(folder: Path, bundles: Sequence[Path]) -> tuple[str, ...]:
+    """Return one line for each place where a run's receipt is not what its evidence gives.
+
+    folder: the run's folder with `receipt.json`, `data` and `predictions`; bundles: folders below which bundles are
+    kept. Raises DataError when evidence is missing or unreadable.
+    """
+    try:
+        paper: Paper = json.loads((folder / "receipt.json").read_text(encoding="utf-8"))
+        again = json.loads(json.dumps(_again(paper, folder, by_digest(bundles)), allow_nan=False))
+    except (OSError, KeyError, TypeError, ValueError, InfrastructureError) as error:
+        raise DataError(f"{folder}: the receipt cannot be recomputed: {type(error).__name__}: {error}") from error
+    return tuple(_differences("", paper, again))
+
+
+def by_digest(folders: Sequence[Path]) -> dict[str, Path]:
+    """Return the bundles kept below these folders by their digests."""
+    manifests = (manifest for folder in folders for manifest in folder.glob(f"*/{MANIFEST}"))
+    return {digest_file(manifest): manifest.parent for manifest in manifests}
+
+
+def _again(paper: Paper, folder: Path, bundles: Mapping[str, Path]) -> Mapping[str, object]:
+    """Return the receipt that the evidence gives."""
+    splits = read_splits(folder / "data")
+    rules = Rules(gates=GateSettings(**paper["gates"]), seed=paper["seed"])
+    case = Case(
+        reference=paper["reference"]["candidate"],
+        gates=rules.gates,
+        targets=tuple(TargetSettings(**target) for target in paper["targets"]),
+        test_rows=splits.dataset.test_rows,
+    )
+    entries = [_entry(candidate, splits, folder, bundles) for candidate in paper["candidates"]]
+
+    def predictions(name: str) -> np.ndarray:
+        return read_predictions(prediction_file(folder, name, "test"), splits.dataset.labels)
+
+    tests = on_predictions(procedure.test_set(splits), predictions, case.reference, rules)
+    comparisons = procedure.compare(case, entries, splits.truth("validation"))
+    ruling = procedure.decide(case, entries, comparisons, tests)
+    decision = Decision(
+        outcome=ruling.outcome,
+        reason=ruling.reason,
+        model=paper["model"],
+        winner=ruling.winner,
+        reference=case.reference,
+        judged=ruling.judged,
+        gates=case.gates,
+        targets=case.targets,
+        dataset=splits.dataset,
+        smallest_certifiable_margin=ruling.smallest_certifiable_margin,
+        cost=_cost(paper["cost"]),
+        test_reuse=paper["test_reuse"],
+        seed=rules.seed,
+        started_at=paper["started_at"],
+        run_id=paper["run_id"],
+    )
+    return receipt(decision, version=None if paper["winner"] is None else paper["winner"]["version"])
+
+
+def _entry(candidate: Paper, splits: Splits, folder: Path, bundles: Mapping[str, Path]) -> Entry:
+    """Return a candidate of the receipt with its evidence."""
+    entry = Entry(
+        candidate=_candidate(candidate),
+        predicted_bytes=candidate["predicted_bytes"],
+        cost_s=candidate["cost_s"],
+        measurements=tuple(from_json(measurement) for measurement in candidate["measurements"]),
+        is_champion=candidate["is_champion"],
+        obstacle=candidate["reason"] if candidate["verdict"] == "not built" else "",
+    )
+    if candidate["digest"] is None:
+        return entry
+    kept = bundles.get(candidate["digest"])
+    bundle = BuiltBundle(folder="", digest="not kept", size_bytes=1) if kept is None else describe(kept)
+    labels = splits.dataset.labels
+    predictions = read_predictions(prediction_file(folder, entry.id, "validation"), labels)
+    score = gates.score(splits.truth("validation"), predictions, len(labels))
+    return replace(entry, bundle=bundle, predictions=predictions, validation=score)
+
+
+def _candidate(candidate: Paper) -> Candidate:
+    spec = ModelSpec(
+        family=candidate["family"],
+        base=candidate["base"],
+        shape=tuple(candidate["shape"]),
+        tag=candidate["candidate"].partition("+")[0].partition("@")[2],
+    )
+    return Candidate(spec=spec, techniques=tuple(candidate["techniques"]))
+
+
+def _cost(cost: Paper) -> Cost:
+    stages = tuple((stage["stage"], stage["duration_s"]) for stage in cost["stages"])
+    return Cost(**{**cost, "stages": stages})
+
+
+def _differences(place: str, claimed: Any, computed: Any) -> Iterator[str]:
+    """Yield one line for each leaf where two JSON values differ."""
+    if isinstance(claimed, dict) and isinstance(computed, dict):
+        for key in claimed.keys() | computed.keys():
+            yield from _differences(f"{place}.{key}".lstrip("."), claimed.get(key), computed.get(key))
+    elif isinstance(claimed, list) and isinstance(computed, list) and len(claimed) == len(computed):
+        for i, (one, other) in enumerate(zip(claimed, computed, strict=True)):
+            name = one.get("candidate", i) if isinstance(one, dict) else i
+            yield from _differences(f"{place}[{name}]", one, other)
+    elif claimed != computed or type(claimed) is not type(computed):
+        yield f"{place}: the receipt says {claimed!r}, the evidence gives {computed!r}"

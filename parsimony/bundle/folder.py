@@ -1,0 +1,54 @@
+"""The deployable folder: written whole, verified, described. Needs no library.
+
+`model.onnx` (one file), `tokenizer.json` (when the input is tokens), `labels.json`, `manifest.json`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Literal
+
+from parsimony.bundle.external_data import refuse_external_data
+from parsimony.candidates import BuiltBundle
+from parsimony.errors import InfrastructureError
+from parsimony.files import MANIFEST, digest_file, folder_bytes, new_folder, verify_folder, write_manifest
+
+MODEL, TOKENIZER, LABELS = "model.onnx", "tokenizer.json", "labels.json"
+FORMAT = 1
+
+
+def write_bundle(
+    target: Path, *, model: bytes, tokenizer: str | None, labels: Sequence[str], lineage: Mapping[str, object]
+) -> BuiltBundle:
+    """Write a bundle under a temporary name, manifest last, and rename it to `target`.
+
+    Raises InfrastructureError when the graph keeps weights in other files.
+    """
+    refuse_external_data(model, target / MODEL)
+    with new_folder(target) as work:
+        (work / MODEL).write_bytes(model)
+        if tokenizer is not None:
+            (work / TOKENIZER).write_text(tokenizer, encoding="utf-8")
+        (work / LABELS).write_text(json.dumps(list(labels), ensure_ascii=False), encoding="utf-8")
+        kind: Literal["tokens", "text"] = "text" if tokenizer is None else "tokens"
+        write_manifest(work, {"format": FORMAT, "input": kind, "lineage": dict(lineage)})
+    return describe(target)
+
+
+def describe(folder: Path) -> BuiltBundle:
+    """Verify a bundle and return its digest (SHA-256 of its manifest) and its size.
+
+    Raises InfrastructureError when a file differs from the manifest.
+    """
+    verify_folder(folder)
+    return BuiltBundle(folder=str(folder), digest=digest_file(folder / MANIFEST), size_bytes=folder_bytes(folder))
+
+
+def described(folder: Path) -> BuiltBundle | None:
+    """Verify and describe the bundle in a folder; None where there is no complete one."""
+    try:
+        return describe(folder) if folder.is_dir() else None
+    except (InfrastructureError, OSError, ValueError):
+        return None

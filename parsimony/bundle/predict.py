@@ -1,0 +1,108 @@
+"""Load a bundle and predict with it, one text at a time. Needs onnxruntime, tokenizers and numpy only."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from parsimony.bundle.external_data import refuse_external_data
+from parsimony.bundle.folder import LABELS, MODEL, TOKENIZER
+from parsimony.errors import InfrastructureError
+from parsimony.files import MANIFEST, verify_folder
+from parsimony.runtimes.onnxruntime_cpu import open_session
+
+if TYPE_CHECKING:
+    import onnxruntime
+    import tokenizers
+
+MAX_CHARS = 20_000  # a longer text is cut before it reaches the tokenizer, which would keep every overflowing piece
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Model:
+    """A bundle in memory, ready to predict; `tokenizer` is None when the graph takes text."""
+
+    labels: tuple[str, ...]
+    session: onnxruntime.InferenceSession
+    tokenizer: tokenizers.Tokenizer | None
+    inputs: tuple[str, ...]
+
+    def predict(self, texts: Sequence[str]) -> list[str]:
+        """Return the label of each text, predicted one at a time. TypeError for a single text."""
+        if isinstance(texts, str):
+            raise TypeError("found one text, expected a list of texts; put it into one: [text]")
+        return [self.labels[int(logits(self, text).argmax())] for text in texts]
+
+    def probabilities(self, text: str) -> dict[str, float]:
+        """Return each label's softmax probability for one text, in the order of the labels."""
+        scores = logits(self, text).astype(np.float64)
+        weights = np.exp(scores - scores.max())
+        return dict(zip(self.labels, (weights / weights.sum()).tolist(), strict=True))
+
+
+def load(folder: Path, *, threads: int = 1) -> Model:
+    """Verify a bundle and load it for `threads` threads; the graph is read from bytes, external data refused.
+
+    Raises InfrastructureError when a file differs from the manifest or the graph breaks the bundle's contract.
+    """
+    manifest = verify_folder(folder)
+    tokenizer = _tokenizer(folder, manifest.get("input"))
+    session = _session(folder / MODEL, threads)
+    labels = tuple(json.loads((folder / LABELS).read_text(encoding="utf-8")))
+    inputs = tuple(node.name for node in session.get_inputs())
+    allowed = {"text"} if tokenizer is None else {"input_ids", "attention_mask"}
+    if not inputs or not set(inputs) <= allowed:
+        raise InfrastructureError(f"{folder / MODEL} takes {inputs}, expected {sorted(allowed)}; export it again")
+    classes = {node.name: node.shape[-1] for node in session.get_outputs() if node.shape}
+    if classes.get("logits") != len(labels):
+        raise InfrastructureError(
+            f"{folder / MODEL} gives {classes}, expected logits of {len(labels)}; export it again"
+        )
+    return Model(labels=labels, session=session, tokenizer=tokenizer, inputs=inputs)
+
+
+def _session(path: Path, threads: int) -> onnxruntime.InferenceSession:
+    model = path.read_bytes()
+    refuse_external_data(model, path)
+    return open_session(model, threads)
+
+
+def _tokenizer(folder: Path, kind: object) -> tokenizers.Tokenizer | None:
+    if kind == "text":
+        return None
+    if kind != "tokens":
+        raise InfrastructureError(f"{folder / MANIFEST} says input {kind!r}, expected 'tokens' or 'text'")
+    from tokenizers import Tokenizer
+
+    return Tokenizer.from_file(str(folder / TOKENIZER))
+
+
+def thread_settings(model: Model) -> dict[str, object]:
+    """Return what the session says of its threads: how many, and whether they spin while there is nothing to do."""
+    options = model.session.get_session_options()
+    return {
+        "intra_op_threads": options.intra_op_num_threads,
+        "inter_op_threads": options.inter_op_num_threads,
+        "spinning": options.get_session_config_entry("session.intra_op.allow_spinning") == "1",
+    }
+
+
+def feeds(model: Model, text: str) -> dict[str, np.ndarray]:
+    """Return the inputs of one text: int64 [1, tokens] each, or a string tensor [1]."""
+    text = text[:MAX_CHARS]
+    if model.tokenizer is None:
+        return {"text": np.array([text], dtype=object)}
+    encoding = model.tokenizer.encode(text)
+    values = {"input_ids": encoding.ids, "attention_mask": encoding.attention_mask}
+    return {name: np.array([values[name]], dtype=np.int64) for name in model.inputs}
+
+
+def logits(model: Model, text: str) -> np.ndarray:
+    """Return the logits of one text, float32 [classes], in the order of the labels."""
+    result: np.ndarray = model.session.run(["logits"], feeds(model, text))[0][0]
+    return result

@@ -1,0 +1,1 @@
+"""Which candidate wins and why each other one does not. Arithmetic only."""

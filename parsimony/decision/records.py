@@ -1,0 +1,208 @@
+"""Frozen records of the decision. Sizes are bytes, durations seconds, ratios 0 to 1; each checks itself when it is made."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import numpy as np
+
+from parsimony.candidates import BuiltBundle
+from parsimony.data.slicing import Rows
+from parsimony.data.table import Dataset
+from parsimony.errors import require, require_finite
+from parsimony.measurement.records import Measurement, TargetSettings
+
+Metric = Literal["accuracy", "macro_f1"]
+GateVerdict = Literal["pass", "fail", "inconclusive"]
+CandidateVerdict = Literal["pass", "fail", "inconclusive", "not built", "not certified"]
+Outcome = Literal["promoted", "kept", "none"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Score:
+    """Point estimates of quality on one split, predicted from raw text one at a time."""
+
+    n: int
+    correct: int
+    accuracy: float
+    macro_f1: float
+
+    def __post_init__(self) -> None:
+        require(self.n > 0, "a score needs at least one row")
+        require_finite("accuracy", self.accuracy)
+        require_finite("macro_f1", self.macro_f1)
+
+    def value(self, metric: Metric) -> float:
+        """Return the metric that the gates look at."""
+        return self.accuracy if metric == "accuracy" else self.macro_f1
+
+
+# --- judging --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Slice:
+    """The n test rows of one label, or of one value of a named column, and what a candidate predicts there.
+
+    `right` counts the rows that the candidate gets right, `lost` those that only the reference and `won` those that
+    only the candidate gets right.
+    """
+
+    column: str
+    value: str
+    n: int
+    right: int
+    lost: int
+    won: int
+
+    def __post_init__(self) -> None:
+        require(self.n > 0, "a slice needs at least one row")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Certificate:
+    """The paired comparison of one candidate with the reference on the test split.
+
+    `difference` is candidate minus reference, `lower_bound` its one-sided bound at the plan's
+    confidence; `needed` says how many rows would probably settle an inconclusive verdict. `slices` compares the two on
+    the rows of every label and of every value of every named column. `over_champion` is the one-sided lower bound of
+    candidate minus champion on the same rows, None where there is none to compare with.
+    """
+
+    n: int
+    score: Score
+    difference: float
+    lower_bound: float
+    only_reference_right: int
+    only_candidate_right: int
+    verdict: GateVerdict
+    needed: int | None
+    position: int
+    slices: tuple[Slice, ...] = ()
+    over_champion: float | None = None
+
+    def __post_init__(self) -> None:
+        require_finite("difference", self.difference)
+        require_finite("lower_bound", self.lower_bound)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GateResult:
+    """One rule, the value that it looked at, the limit, and the verdict with its reason."""
+
+    gate: str
+    verdict: GateVerdict
+    value: float | None
+    limit: float
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class TestSet:
+    """What the test split knows: the class number of every row, int64 [rows], how many classes, the rows of each slice."""
+
+    __test__: ClassVar[bool] = False  # no test of pytest's
+
+    truth: np.ndarray
+    classes: int
+    slices: Rows
+
+    def __len__(self) -> int:
+        return len(self.truth)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """The promises that a model must keep, and the seed of what is drawn to test them."""
+
+    gates: GateSettings
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """Everything that is known about one candidate at the end of a run."""
+
+    candidate: str
+    family: str
+    base: str
+    shape: tuple[str, ...]
+    techniques: tuple[str, ...]
+    predicted_bytes: int
+    bundle: BuiltBundle | None
+    validation: Score | None
+    certificate: Certificate | None
+    measurements: tuple[Measurement, ...]
+    gates: tuple[GateResult, ...]
+    verdict: CandidateVerdict
+    reason: str
+    cost_s: float
+    is_reference: bool = False
+    is_champion: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cost:
+    """What the run took. `energy_source` is `measured`, `estimated` or `unavailable`, with the method."""
+
+    wall_s: float
+    stages: tuple[tuple[str, float], ...]
+    energy_wh: float | None
+    energy_source: str
+    carbon_g: float | None
+    carbon_source: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GateSettings:
+    """The promises that a promoted model keeps; the plan's `[gates]` table.
+
+    `slice_margin` and `slice_floor` bound the loss of accuracy and the accuracy of every slice; 1 and 0 bound nothing.
+    `underpowered` says that the plan insists on a margin that its test split can hardly certify.
+    """
+
+    metric: Metric
+    margin: float
+    confidence: float
+    floor: float
+    slice_margin: float
+    slice_floor: float
+    underpowered: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """Which candidate wins and why each other one does not. The receipt is its JSON.
+
+    `test_reuse` counts the different questions that the test split has answered, this one included.
+    """
+
+    outcome: Outcome
+    reason: str
+    model: str
+    winner: str | None
+    reference: str
+    judged: tuple[Judged, ...]
+    gates: GateSettings
+    targets: tuple[TargetSettings, ...]
+    dataset: Dataset
+    smallest_certifiable_margin: float
+    cost: Cost
+    test_reuse: int
+    seed: int
+    started_at: str
+    run_id: str
+
+    def __post_init__(self) -> None:
+        require((self.winner is None) == (self.outcome == "none"), "a winner goes with promoted or kept")
+        if self.winner is not None:
+            verdicts = [j.verdict for j in self.judged if j.candidate == self.winner]
+            require(verdicts == ["pass"], f"winner {self.winner} has verdicts {verdicts}, expected one pass")
+
+    def of(self, candidate: str) -> Judged:
+        """Return what is known of one candidate; KeyError when there is none of this id."""
+        for judged in self.judged:
+            if judged.candidate == candidate:
+                return judged
+        raise KeyError(candidate)

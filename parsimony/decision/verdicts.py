@@ -1,0 +1,127 @@
+"""From predictions to verdicts: what the validation split says, and the final word."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from parsimony.candidates import BuiltBundle, Candidate
+from parsimony.decision import gates, slices, stats
+from parsimony.decision.records import CandidateVerdict, Certificate, GateResult, GateSettings, Judged, Score
+from parsimony.decision.shortlist import Comparison, Shortlist
+from parsimony.measurement.records import Measurement, TargetSettings
+
+# Share of rows that a good candidate predicts differently, before anything is known.
+GUESSED_DISCORDANCE = 0.05
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """A candidate on its way to a verdict: filled from left to right, never changed in place."""
+
+    candidate: Candidate
+    predicted_bytes: int
+    cost_s: float = 0.0
+    bundle: BuiltBundle | None = None
+    predictions: np.ndarray | None = None
+    validation: Score | None = None
+    measurements: tuple[Measurement, ...] = ()
+    certificate: Certificate | None = None
+    floor: GateResult | None = None
+    is_champion: bool = False
+    obstacle: str = ""
+
+    @property
+    def id(self) -> str:
+        """The candidate's name."""
+        return self.candidate.id
+
+
+def compare(entry: Entry, reference: Entry, truth: np.ndarray, settings: GateSettings) -> Comparison:
+    """Compare a candidate with the reference on the validation split, row by row."""
+    if (
+        entry.predictions is None
+        or reference.predictions is None
+        or entry.validation is None
+        or reference.validation is None
+    ):
+        raise ValueError(f"{entry.id} has no predictions on the validation split")
+    if entry.bundle is None:
+        raise ValueError(f"{entry.id} has no bundle")
+    discordant = (entry.predictions == truth) != (reference.predictions == truth)
+    return Comparison(
+        candidate=entry.id,
+        size_bytes=entry.bundle.size_bytes,
+        rows=len(truth),
+        difference=entry.validation.value(settings.metric) - reference.validation.value(settings.metric),
+        discordance=float(discordant.mean()),
+        is_reference=entry.id == reference.id,
+    )
+
+
+def fits(entry: Entry, targets: Sequence[TargetSettings]) -> tuple[GateResult, ...]:
+    """Return the results of every target's gates for one candidate; no target at all is not enough to pass."""
+    if not targets:
+        reason = "no target is named, so it was measured nowhere"
+        return (GateResult(gate="targets", verdict="inconclusive", value=None, limit=0.0, reason=reason),)
+    size = None if entry.bundle is None else entry.bundle.size_bytes
+    by_target = {measurement.target: measurement for measurement in entry.measurements}
+    return tuple(result for target in targets for result in gates.on_target(target, by_target.get(target.name), size))
+
+
+def fitting(entries: Sequence[Entry], chosen: Shortlist, targets: Sequence[TargetSettings]) -> Shortlist:
+    """Take out of the sequence what fails a target's limits: it cannot win, so no test is spent on it."""
+    left_out = dict(chosen.left_out)
+    for entry in entries:
+        results = fits(entry, targets)
+        if entry.id in chosen.order and gates.overall(results) != "pass":
+            left_out[entry.id] = gates.first_obstacle(results)
+    order = tuple(name for name in chosen.order if name not in left_out)
+    return Shortlist(order=order, left_out=tuple(left_out.items()))
+
+
+def verdict(
+    entry: Entry, targets: Sequence[TargetSettings], settings: GateSettings, left_out: Mapping[str, str], reference: str
+) -> Judged:
+    """Give a candidate its final word, with every gate's result and the first reason against it."""
+    word: CandidateVerdict
+    results: tuple[GateResult, ...] = ()
+    if entry.bundle is None:
+        word, reason = "not built", entry.obstacle or "it has no bundle"
+    elif entry.certificate is None or entry.floor is None:
+        results = fits(entry, targets)
+        word, reason = "not certified", left_out.get(entry.id, "the sequence of tests ended before it")
+    else:
+        harm = slices.judge(entry.certificate.slices, settings)
+        results = (gates.quality(entry.certificate, settings), entry.floor, harm, *fits(entry, targets))
+        word, reason = gates.overall(results), gates.first_obstacle(results)
+    return Judged(
+        candidate=entry.id,
+        family=entry.candidate.spec.family,
+        base=entry.candidate.spec.base,
+        shape=entry.candidate.spec.shape,
+        techniques=entry.candidate.techniques,
+        predicted_bytes=entry.predicted_bytes,
+        bundle=entry.bundle,
+        validation=entry.validation,
+        certificate=entry.certificate,
+        measurements=entry.measurements,
+        gates=results,
+        verdict=word,
+        reason=reason,
+        cost_s=entry.cost_s,
+        is_reference=entry.id == reference,
+        is_champion=entry.is_champion,
+    )
+
+
+def certifiable_margin(entries: Sequence[Comparison], test_rows: int, settings: GateSettings) -> float:
+    """Return the smallest margin that this test split can certify for a truly equal candidate.
+
+    It depends on how many rows such a candidate predicts differently: the median on the validation split.
+    """
+    discordances = [entry.discordance for entry in entries if not entry.is_reference and entry.discordance > 0]
+    typical = float(np.median(discordances)) if discordances else GUESSED_DISCORDANCE
+    return stats.smallest_margin(typical, test_rows, settings.confidence)

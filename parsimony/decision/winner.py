@@ -1,0 +1,86 @@
+"""Which candidate wins, and whether it replaces the champion. Arithmetic only."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from parsimony.decision.records import Judged, Outcome
+
+# A new model must be at least this much smaller than the champion to replace one that still passes.
+SMALLER_STEP = 0.05
+
+
+def smallest(judged: Sequence[Judged]) -> Judged | None:
+    """Return the smallest candidate that passes everything; equal sizes are told apart by quality, then digest."""
+    return min((j for j in judged if _passes(j)), key=_rank, default=None)
+
+
+def _passes(judged: Judged) -> bool:
+    """Say whether the verdict is pass and everything behind it is there; no gates at all are not a pass."""
+    evidence = judged.bundle is not None and judged.certificate is not None and bool(judged.gates)
+    return evidence and judged.verdict == "pass" and all(gate.verdict == "pass" for gate in judged.gates)
+
+
+def _rank(judged: Judged) -> tuple[int, float, str]:
+    if judged.bundle is None or judged.certificate is None:
+        raise ValueError(f"{judged.candidate} was not judged")
+    return judged.bundle.size_bytes, -judged.certificate.difference, judged.bundle.digest
+
+
+def decide(judged: Sequence[Judged]) -> tuple[Outcome, str | None, str]:
+    """Return the outcome, the winner's id and the reason.
+
+    A champion that still passes stays unless a new model is smaller by at least the step, or not larger by the step and
+    better beyond noise: production is not changed for noise.
+    """
+    winner = smallest(judged)
+    champion = next((j for j in judged if j.is_champion), None)
+    if winner is None:
+        stays = "" if champion is None else f"; the champion does not pass either ({champion.reason}), and stays"
+        return "none", None, _nearest_miss(judged) + stays
+    if champion is None:
+        return "promoted", winner.candidate, "the smallest candidate that passes every gate; there was no champion"
+    if not _passes(champion):
+        return "promoted", winner.candidate, f"the champion no longer passes: {champion.reason}"
+    return _against_champion(winner, champion, judged)
+
+
+def _against_champion(winner: Judged, champion: Judged, judged: Sequence[Judged]) -> tuple[Outcome, str | None, str]:
+    if winner.bundle is None or champion.bundle is None:
+        raise ValueError("winner and champion need a bundle each")
+    saved = 1 - winner.bundle.size_bytes / champion.bundle.size_bytes
+    if saved >= SMALLER_STEP:
+        return "promoted", winner.candidate, f"{saved:.0%} smaller than the champion and passes every gate"
+    most_bytes = (1 + SMALLER_STEP) * champion.bundle.size_bytes
+    if better := smallest([j for j in judged if _is_better(j, most_bytes)]):
+        return "promoted", better.candidate, "better than the champion beyond noise, not larger, and passes every gate"
+    if winner.bundle.digest == champion.bundle.digest:
+        return "kept", champion.candidate, "the champion is still the smallest candidate that passes every gate"
+    reason = f"the champion still passes and the best new candidate is not {SMALLER_STEP:.0%} smaller"
+    return "kept", champion.candidate, reason
+
+
+def _is_better(judged: Judged, most_bytes: float) -> bool:
+    """Say whether a candidate is better than the champion beyond noise, and of less than so many bytes."""
+    over = judged.certificate.over_champion if judged.certificate else None
+    size_bytes = judged.bundle.size_bytes if judged.bundle else math.inf
+    return over is not None and over > 0 and size_bytes < most_bytes
+
+
+def _nearest_miss(judged: Sequence[Judged]) -> str:
+    """Name the candidate with the best bound on the test split, or the best on the validation split if none was tested."""
+    new = [j for j in judged if not j.is_champion]
+    if tested := [(j.certificate.lower_bound, j) for j in new if j.certificate is not None]:
+        best = max(tested, key=lambda pair: pair[0])[1]
+        return f"no candidate passes every gate; nearest is {best.candidate}: {best.reason}"
+    stopped = [(j.validation.accuracy, j) for j in new if j.validation is not None and _obstacle(j)]
+    if not stopped:
+        return "no candidate reached the test split"
+    best = max(stopped, key=lambda pair: pair[0])[1]
+    return f"no candidate reached the test split; nearest is {best.candidate}: {_obstacle(best)}"
+
+
+def _obstacle(judged: Judged) -> str:
+    """Return the first gate that a candidate did not pass, with its reason; empty when there is none."""
+    return next((f"{gate.gate}: {gate.reason}" for gate in judged.gates if gate.verdict != "pass"), "")

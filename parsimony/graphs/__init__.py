@@ -1,0 +1,1 @@
+"""ONNX graphs without training: read, rewrite, quantise."""

@@ -1,0 +1,36 @@
+"""A bundle's predictions of some texts, made once: the same bundle on the same machine is not asked again."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from parsimony.candidates import BuiltBundle
+from parsimony.data.table import Texts
+from parsimony.files import code_digest, digest_of, write_json
+from parsimony.measurement import machine
+from parsimony.measurement.json_format import from_json, to_json
+from parsimony.measurement.measure import Predicted, judge
+from parsimony.measurement.records import TargetSettings
+
+# Every room whose code decides what is predicted and how it is timed.
+ROOMS = ("bundle", "measurement", "runtimes")
+
+
+def predictions_of(bundle: BuiltBundle, texts: Texts, target: TargetSettings, store: Path) -> Predicted:
+    """Return the class numbers [texts] and the measurement of a bundle, from the store or from a fresh process.
+
+    The key holds the bundle, the texts, the target, the machine and the code: predictions of another processor are never
+    used, because quantised kernels predict differently there.
+    """
+    here = machine.environment(target.threads)
+    what = (bundle.digest, texts.digest, target.name, target.threads, here.cpu, here.isa, here.versions)
+    path = store / f"{digest_of(code_digest(*ROOMS), *what)[:32]}.json"
+    if path.is_file():
+        kept = json.loads(path.read_text(encoding="utf-8"))
+        return Predicted(classes=np.array(kept["classes"]), measurement=from_json(kept["measurement"]))
+    predicted = judge(Path(bundle.folder), texts.texts, target)
+    write_json(path, {"classes": predicted.classes.tolist(), "measurement": to_json(predicted.measurement)})
+    return predicted

@@ -1,0 +1,93 @@
+"""The measured processes: started fresh, pinned, given orders as JSON lines, ended by the process that started them."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from parsimony.errors import InfrastructureError
+from parsimony.measurement import machine
+
+WORKER = "parsimony.measurement.worker"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Process:
+    """A measured process that has loaded its bundle; `said` is its reply to the order to load."""
+
+    process: subprocess.Popen[str]
+    startup_s: float
+    said: dict[str, Any]
+
+
+@contextlib.contextmanager
+def texts_file(texts: Sequence[str]) -> Iterator[Path]:
+    """Keep texts in a file for as long as processes read them."""
+    with tempfile.TemporaryDirectory() as scratch:
+        path = Path(scratch) / "texts.json"
+        path.write_text(json.dumps(list(texts)), encoding="utf-8")
+        yield path
+
+
+@contextlib.contextmanager
+def started(folder: Path, texts: Path, threads: int, module: str = WORKER) -> Iterator[Process]:
+    """Start a pinned process that holds a bundle, and end it afterwards.
+
+    `startup_s` lasts from the start of the process to the loaded bundle. `module` follows the orders; another one than
+    the worker holds workloads that are known beforehand.
+    """
+    start = time.monotonic()
+    with _running(module, threads) as process:
+        said = ask(process, do="load", bundle=str(folder), threads=threads, texts=str(texts))
+        yield Process(process=process, startup_s=time.monotonic() - start, said=said)
+
+
+def once(do: str, threads: int) -> dict[str, Any]:
+    """Give a fresh pinned process one order that needs no bundle, and return its reply."""
+    with _running(WORKER, threads) as process:
+        return ask(process, do=do, threads=threads)
+
+
+@contextlib.contextmanager
+def _running(module: str, threads: int) -> Iterator[subprocess.Popen[str]]:
+    process = subprocess.Popen(
+        [sys.executable, "-m", module],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": str(threads), "TOKENIZERS_PARALLELISM": "false"},
+    )
+    try:
+        if mine := machine.measuring_cores(threads):
+            os.sched_setaffinity(process.pid, mine)
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def ask(process: subprocess.Popen[str], **order: object) -> dict[str, Any]:
+    """Give one order and return its reply; raise InfrastructureError with the last line of its errors when it ended."""
+    if process.stdin is None or process.stdout is None or process.stderr is None:
+        raise InfrastructureError("a measuring process was started without pipes")
+    try:
+        process.stdin.write(json.dumps(order) + "\n")
+        process.stdin.flush()
+        line = process.stdout.readline()
+    except BrokenPipeError:
+        line = ""
+    if not line:
+        why = process.stderr.read().strip().splitlines() or [f"exit status {process.wait()}"]
+        raise InfrastructureError(f"the measuring process ended: {why[-1][:300]}")
+    reply: dict[str, Any] = json.loads(line)
+    return reply

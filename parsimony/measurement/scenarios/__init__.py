@@ -1,0 +1,1 @@
+"""Other ways to use a bundle: fixed lengths, batches, random arrivals."""

@@ -1,0 +1,162 @@
+"""The measured process: it holds one bundle and follows orders, one JSON object a line.
+
+Run as `python -m parsimony.measurement.worker`. It imports what a serving container imports and nothing else.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TextIO
+
+from parsimony.bundle import batch, predict
+from parsimony.measurement import machine
+
+_ORDERS = "load, predict, batch, arrivals, peaks or memory"
+_SLEEP_NS = 2_000_000  # nearer than this to an arrival the clock is watched, because a sleep ends late
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """What is measured: a class number for each raw text, one at a time or many at once.
+
+    `many` is None where only one at a time is possible; `threads` is what the session says of its threads.
+    """
+
+    one: Callable[[str], int]
+    many: Callable[[Sequence[str]], list[int]] | None = None
+    threads: dict[str, Any] = field(default_factory=dict)
+
+
+def bundled(folder: Path, threads: int) -> Work:
+    """Load a bundle as work."""
+    model = predict.load(folder, threads=threads)
+    return Work(
+        one=lambda text: int(predict.logits(model, text).argmax()),
+        many=batch.many(model),
+        threads=predict.thread_settings(model),
+    )
+
+
+def serve(orders: TextIO, replies: TextIO, opened: Callable[[Path, int], Work] = bundled) -> None:
+    """Follow orders until the input ends, each with one reply: `load` first, then whatever is to be measured.
+
+    `opened` makes work of what `load` names: a bundle, or a workload that is known beforehand.
+    """
+    work: Work | None = None
+    texts: list[str] = []
+    gc.disable()
+    for line in orders:
+        order = json.loads(line)
+        if order["do"] == "load":
+            work = opened(Path(order["bundle"]), order["threads"])
+            texts = json.loads(Path(order["texts"]).read_text(encoding="utf-8"))
+            reply = {**work.threads, "affinity": machine.affinity(), "batches": work.many is not None}
+        elif order["do"] == "memory":
+            reply = {"peak_rss_bytes": peak_rss_bytes()}
+        elif order["do"] == "peaks":
+            reply = _peaks(order["threads"])
+        elif order["do"] not in _TIMED:
+            raise ValueError(f"found the order {order['do']!r}, expected {_ORDERS}")
+        elif work is None:
+            raise ValueError(f"found the order {order['do']!r} before 'load'")
+        else:
+            reply = _TIMED[order["do"]](work, texts, order)
+        replies.write(json.dumps(reply) + "\n")
+        replies.flush()
+
+
+def _predict(work: Work, texts: list[str], order: dict[str, Any]) -> dict[str, Any]:
+    """Predict a stretch of the texts one at a time, each from raw text; durations in nanoseconds.
+
+    The first `lead` of them are predicted before, untimed: they bring back what others pushed out of the caches.
+    """
+    stretch = texts[order["start"] : order["stop"]]
+    for text in stretch[: order.get("lead", 0)]:
+        work.one(text)
+    classes, durations_ns = [], []
+    before, begin = machine.waited_ns(), time.perf_counter_ns()
+    for text in stretch:
+        start = time.perf_counter_ns()
+        number = work.one(text)
+        durations_ns.append(time.perf_counter_ns() - start)
+        classes.append(number)
+    lasted_ns, after = time.perf_counter_ns() - begin, machine.waited_ns()
+    waited_ns = None if before is None or after is None else after - before
+    return {"classes": classes, "durations_ns": durations_ns, "lasted_ns": lasted_ns, "waited_ns": waited_ns}
+
+
+def _batch(work: Work, texts: list[str], order: dict[str, Any]) -> dict[str, Any]:
+    """Predict a stretch of the texts, `size` at once, and take the time of each batch in nanoseconds."""
+    if work.many is None:
+        raise ValueError("found the order 'batch' for a graph that takes one text at a time; ask for 'predict'")
+    classes, durations_ns = [], []
+    for first in range(order["start"], order["stop"], order["size"]):
+        several = texts[first : min(first + order["size"], order["stop"])]
+        start = time.perf_counter_ns()
+        classes += work.many(several)
+        durations_ns.append(time.perf_counter_ns() - start)
+    return {"classes": classes, "durations_ns": durations_ns}
+
+
+def _arrivals(work: Work, texts: list[str], order: dict[str, Any]) -> dict[str, Any]:
+    """Serve texts that arrive at given times, in turn; a text that arrives while another is served waits.
+
+    Arrivals are seconds from now. A response is counted from the moment at which its text was to arrive, so that a
+    stall is felt by all who come meanwhile (no coordinated omission); a service from the moment at which it began.
+    """
+    responses_ns, services_ns = [], []
+    begin = time.perf_counter_ns()
+    for place, arrival_s in enumerate(order["arrivals_s"]):
+        due = begin + int(arrival_s * 1e9)
+        start = _wait_until(due)
+        work.one(texts[place % len(texts)])
+        end = time.perf_counter_ns()
+        responses_ns.append(end - due)
+        services_ns.append(end - start)
+    return {"responses_ns": responses_ns, "services_ns": services_ns}
+
+
+_TIMED = {"predict": _predict, "batch": _batch, "arrivals": _arrivals}
+
+
+def _wait_until(due_ns: int) -> int:
+    """Wait until this moment and return the moment that it then is."""
+    while (now := time.perf_counter_ns()) < due_ns:
+        if due_ns - now > _SLEEP_NS:
+            time.sleep((due_ns - now - _SLEEP_NS) / 1e9)
+    return now
+
+
+def _peaks(threads: int) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    from parsimony.measurement.roofline import peaks
+
+    return asdict(peaks.here(threads))
+
+
+def peak_rss_bytes() -> int:
+    """Return this process's peak resident memory; not its parent's, which getrusage would count after a fork."""
+    status = Path("/proc/self/status")
+    if status.is_file():
+        for line in _lines(status):
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def _lines(path: Path) -> Iterator[str]:
+    yield from path.read_text(encoding="utf-8").splitlines()
+
+
+if __name__ == "__main__":
+    serve(sys.stdin, sys.stdout)

@@ -1,0 +1,228 @@
+"""The receipt: a decision as JSON, with every number that led to it."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import asdict
+
+from parsimony.data.table import Dataset
+from parsimony.decision.records import Certificate, Cost, Decision, GateResult, GateSettings, Judged, Score
+from parsimony.measurement.json_format import Json, to_json
+from parsimony.measurement.records import TargetSettings
+from parsimony.reporting.facts import champion_of, slowest, steps_to, worst_first
+
+# Counts up whenever a key changes its meaning or its name; a reader refuses a format that it does not know.
+RECEIPT_FORMAT = 2
+# How the champion of an earlier run is named among the candidates of this one: after its registered version.
+CHAMPION_SHAPE = "champion-v"
+
+
+def receipt(decision: Decision, *, version: str | None) -> Json:
+    """Return the receipt of a decision; `version` is the registered version of the winner, None when there is none.
+
+    Sizes are bytes, durations seconds or milliseconds as the keys say, ratios 0 to 1.
+    """
+    return {
+        "format": RECEIPT_FORMAT,
+        "outcome": decision.outcome,
+        "reason": decision.reason,
+        "model": decision.model,
+        "run_id": decision.run_id,
+        "started_at": decision.started_at,
+        "seed": decision.seed,
+        "winner": _winner(decision, version),
+        "reference": _reference(decision),
+        "champion_before": _champion_before(decision, version),
+        "candidates": [
+            {**_candidate(judged), "steps": _steps(decision, judged), "slices": _slices(judged.certificate)}
+            for judged in decision.judged
+        ],
+        "gates": _settings(decision.gates),
+        "targets": [_target(target) for target in decision.targets],
+        "data": _data(decision.dataset),
+        "smallest_certifiable_margin": decision.smallest_certifiable_margin,
+        "test_reuse": decision.test_reuse,
+        "cost": _cost(decision.cost),
+    }
+
+
+def dumps(receipt: Mapping[str, object]) -> str:
+    """Return the receipt as one line of strict JSON.
+
+    ASCII only, because a line separator such as U+2028 inside a name would break the line for some readers.
+    Raises ValueError when a number is not finite.
+    """
+    try:
+        return json.dumps(receipt, allow_nan=False)
+    except ValueError as error:
+        raise ValueError(
+            f"the receipt holds a number that is not finite, expected only finite ones: {error}"
+        ) from error
+
+
+def _winner(decision: Decision, version: str | None) -> Json | None:
+    if decision.winner is None:
+        return None
+    judged = decision.of(decision.winner)
+    if judged.bundle is None:
+        raise ValueError(f"winner {judged.candidate} has no bundle, expected one that was built and measured")
+    return {
+        "candidate": judged.candidate,
+        "family": judged.family,
+        "techniques": list(judged.techniques),
+        "size_bytes": judged.bundle.size_bytes,
+        "digest": judged.bundle.digest,
+        "version": version,
+    }
+
+
+def _reference(decision: Decision) -> Json:
+    judged = decision.of(decision.reference)
+    return {
+        "candidate": judged.candidate,
+        "size_bytes": judged.bundle.size_bytes if judged.bundle else None,
+        "validation": _score(judged.validation),
+    }
+
+
+def _champion_before(decision: Decision, version: str | None) -> Json | None:
+    """Return the model that was in production when the run began; null when none was judged.
+
+    `p50_ms` is that of the slowest target, `difference` and `lower_bound` compare it with the reference on the test
+    split; what is not known is null.
+    """
+    champion = champion_of(decision)
+    if champion is None or champion.bundle is None:
+        return None
+    certificate, measurement = champion.certificate, slowest(champion)
+    return {
+        "version": version if decision.outcome == "kept" else _version_of(champion),
+        "size_bytes": champion.bundle.size_bytes,
+        "accuracy": None if certificate is None else certificate.score.accuracy,
+        "p50_ms": None if measurement is None else measurement.p50.value_ms,
+        "difference": None if certificate is None else certificate.difference,
+        "lower_bound": None if certificate is None else certificate.lower_bound,
+    }
+
+
+def _version_of(champion: Judged) -> str | None:
+    """Return the version in the name of a champion from an earlier run; None for one that this run built again."""
+    versions = (part.removeprefix(CHAMPION_SHAPE) for part in champion.shape if part.startswith(CHAMPION_SHAPE))
+    return next(versions, None)
+
+
+def _candidate(judged: Judged) -> Json:
+    return {
+        "candidate": judged.candidate,
+        "family": judged.family,
+        "base": judged.base,
+        "shape": list(judged.shape),
+        "techniques": list(judged.techniques),
+        "predicted_bytes": judged.predicted_bytes,
+        "size_bytes": judged.bundle.size_bytes if judged.bundle else None,
+        "digest": judged.bundle.digest if judged.bundle else None,
+        "is_champion": judged.is_champion,
+        "validation": _score(judged.validation),
+        "certified": _certified(judged.certificate),
+        "measurements": [to_json(m) for m in judged.measurements],
+        "gates": [_gate(g) for g in judged.gates],
+        "verdict": judged.verdict,
+        "reason": judged.reason,
+        "cost_s": judged.cost_s,
+    }
+
+
+def _steps(decision: Decision, judged: Judged) -> list[Json]:
+    return [
+        {"step": step.name, "quality": step.quality, "size_bytes": step.size_bytes}
+        for step in steps_to(decision, judged)
+    ]
+
+
+def _slices(certificate: Certificate | None) -> list[Json]:
+    return [] if certificate is None else [asdict(one) for one in worst_first(certificate.slices)]
+
+
+def _score(score: Score | None) -> Json | None:
+    if score is None:
+        return None
+    return {"n": score.n, "accuracy": score.accuracy, "macro_f1": score.macro_f1}
+
+
+def _certified(certificate: Certificate | None) -> Json | None:
+    if certificate is None:
+        return None
+    return {
+        "n": certificate.n,
+        "difference": certificate.difference,
+        "lower_bound": certificate.lower_bound,
+        "verdict": certificate.verdict,
+        "accuracy": certificate.score.accuracy,
+        "macro_f1": certificate.score.macro_f1,
+        "correct": certificate.score.correct,
+        "only_reference_right": certificate.only_reference_right,
+        "only_candidate_right": certificate.only_candidate_right,
+        "needed": certificate.needed,
+        "position": certificate.position,
+        "over_champion": certificate.over_champion,
+    }
+
+
+def _gate(result: GateResult) -> Json:
+    # A gate whose value is NaN did not pass; JSON has no NaN, so the value becomes null beside its verdict.
+    return {
+        "gate": result.gate,
+        "verdict": result.verdict,
+        "value": result.value if result.value is not None and math.isfinite(result.value) else None,
+        "limit": result.limit,
+        "reason": result.reason,
+    }
+
+
+def _settings(gates: GateSettings) -> Json:
+    return {
+        "metric": gates.metric,
+        "margin": gates.margin,
+        "confidence": gates.confidence,
+        "floor": gates.floor,
+        "slice_margin": gates.slice_margin,
+        "slice_floor": gates.slice_floor,
+        "underpowered": gates.underpowered,
+    }
+
+
+def _target(target: TargetSettings) -> Json:
+    return {
+        "name": target.name,
+        "threads": target.threads,
+        "p99_ms": target.p99_ms,
+        "peak_rss_bytes": target.peak_rss_bytes,
+        "size_bytes": target.size_bytes,
+    }
+
+
+def _data(dataset: Dataset) -> Json:
+    return {
+        "digest": dataset.digest,
+        "labels": list(dataset.labels),
+        "train_rows": dataset.train_rows,
+        "validation_rows": dataset.validation_rows,
+        "test_rows": dataset.test_rows,
+        "test_digest": dataset.test_digest,
+        "quarantined": len(dataset.quarantined),
+        "quarantined_by_check": dict(sorted(Counter(finding.check for finding in dataset.quarantined).items())),
+    }
+
+
+def _cost(cost: Cost) -> Json:
+    return {
+        "wall_s": cost.wall_s,
+        "stages": [{"stage": stage, "duration_s": duration_s} for stage, duration_s in cost.stages],
+        "energy_wh": cost.energy_wh,
+        "energy_source": cost.energy_source,
+        "carbon_g": cost.carbon_g,
+        "carbon_source": cost.carbon_source,
+    }

@@ -1,0 +1,191 @@
+"""The decision in the words of the field: one sentence and its key figures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from parsimony.decision.records import Certificate, Decision, Judged
+from parsimony.reporting import formatting as say
+from parsimony.reporting import speed_text
+from parsimony.reporting.facts import nearest_miss, reference_quality, size_of, slowest, times_smaller
+
+BADGES = {"promoted": "promoted", "kept": "kept", "none": "nothing promoted"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyFigure:
+    """One number worth a large print, what it is and what to compare it with."""
+
+    label: str
+    value: str
+    note: str
+
+
+def sentence(decision: Decision) -> str:
+    """Return the whole decision for people: who won by which numbers, or the nearest miss, then the reason."""
+    reason = decision.reason.strip().rstrip(".")
+    return f"{headline(decision)}. {reason[:1].upper()}{reason[1:]}." if reason else f"{headline(decision)}."
+
+
+def headline(decision: Decision) -> str:
+    """Return the decision in one sentence without its final stop."""
+    if decision.winner is None:
+        return _nothing(decision)
+    winner = decision.of(decision.winner)
+    verb = "goes into production" if decision.outcome == "promoted" else "stays in production"
+    return f"{winner.candidate} {verb}: {_how_small(decision, winner)}{_how_good(decision, winner)}"
+
+
+def _how_small(decision: Decision, judged: Judged) -> str:
+    factor = times_smaller(decision, judged)
+    if factor is None:
+        return say.size(size_of(judged))
+    reference = say.size(size_of(decision.of(decision.reference)))
+    if judged.candidate == decision.reference:
+        return f"{reference}, the reference itself"
+    if factor < 1:
+        return f"{say.size(size_of(judged))}, {say.times(1 / factor)} the size of the reference ({reference})"
+    return f"{say.size(size_of(judged))}, {say.times(factor)} smaller than the reference ({reference})"
+
+
+def _how_good(decision: Decision, judged: Judged) -> str:
+    certificate = judged.certificate
+    if certificate is None:
+        return ""
+    quality = f", {metric_name(decision)} {say.ratio(certificate.score.value(decision.gates.metric))}"
+    if judged.candidate == decision.reference:
+        return quality
+    return f"{quality} against {say.ratio(reference_quality(decision))}, {_bound(decision, certificate)}"
+
+
+def _bound(decision: Decision, certificate: Certificate) -> str:
+    gates = decision.gates
+    sure = f"with {say.percent(gates.confidence)} confidence"
+    if certificate.lower_bound >= 0:
+        return f"{sure} not lower"
+    return f"{sure} at most {say.ratio(-certificate.lower_bound)} lower ({say.ratio(gates.margin)} allowed)"
+
+
+def _nothing(decision: Decision) -> str:
+    miss = nearest_miss(decision)
+    if miss is None:
+        return "Nothing passed, and no candidate came far enough to be called a near miss"
+    name = miss.judged.candidate
+    return (
+        f"Nothing passed. The nearest miss is {name} ({say.size(size_of(miss.judged))}): {miss.gate.gate} missed by "
+        f"{say.significant(miss.shortfall, 2)}, {miss.gate.reason.strip().rstrip('.')}"
+    )
+
+
+def metric_name(decision: Decision) -> str:
+    """Return the metric of the gates as people write it."""
+    return "accuracy" if decision.gates.metric == "accuracy" else "macro F1"
+
+
+# --- key figures ----------------------------------------------------------------------------------
+
+
+def key_figures(decision: Decision) -> tuple[KeyFigure, ...]:
+    """Return the figures to print large: of the winner, or of the nearest miss when there is none."""
+    if decision.winner is not None:
+        shown = decision.of(decision.winner)
+        return (*_figures_of(decision, shown, "winner"), _cost_figure(decision))
+    miss = nearest_miss(decision)
+    if miss is None:
+        return (_reference_figure(decision), _cost_figure(decision))
+    return (*_figures_of(decision, miss.judged, "nearest miss"), _cost_figure(decision))
+
+
+def _figures_of(decision: Decision, judged: Judged, role: str) -> tuple[KeyFigure, ...]:
+    reference = decision.of(decision.reference)
+    figures = [
+        KeyFigure(
+            label=f"size of the {role}",
+            value=say.size(size_of(judged)),
+            note=f"reference {say.size(size_of(reference))}",
+        ),
+        KeyFigure(
+            label="smaller than the reference",
+            value=say.times(times_smaller(decision, judged)),
+            note="bytes of the whole deployable folder",
+        ),
+    ]
+    return (*figures, *_quality_figures(decision, judged), *_speed_figure(judged))
+
+
+def _quality_figures(decision: Decision, judged: Judged) -> tuple[KeyFigure, ...]:
+    certificate = judged.certificate
+    if certificate is None:
+        return ()
+    gates = decision.gates
+    return (
+        KeyFigure(
+            label=f"test {metric_name(decision)}",
+            value=say.ratio(certificate.score.value(gates.metric)),
+            note=f"reference {say.ratio(reference_quality(decision))}, {say.counted(certificate.n, 'row')}",
+        ),
+        KeyFigure(
+            label="difference, at least",
+            value=say.signed(certificate.lower_bound),
+            note=f"{say.signed(-gates.margin)} allowed, {say.percent(gates.confidence)} confidence",
+        ),
+    )
+
+
+def _speed_figure(judged: Judged) -> tuple[KeyFigure, ...]:
+    measurement = slowest(judged)
+    if measurement is None:
+        return ()
+    ratio, efficiency = measurement.ratio, measurement.roofline_efficiency
+    notes = [
+        f"p99 {speed_text.p99(measurement)}, {say.counted(measurement.environment.threads, 'thread')}, "
+        f"target {measurement.target}",
+        *([f"{speed_text.against(ratio, judged.candidate)}, {ratio.value:.2f}×"] if ratio is not None else []),
+        *(
+            [f"{say.percent(efficiency.value)} of the roofline peak"]
+            if efficiency is not None and efficiency.value is not None
+            else []
+        ),
+    ]
+    value = say.milliseconds(measurement.p50.value_ms)
+    return (KeyFigure(label="p50 latency, text to label", value=value, note="; ".join(notes)),)
+
+
+def _reference_figure(decision: Decision) -> KeyFigure:
+    reference = decision.of(decision.reference)
+    note = "built" if reference.bundle is not None else "predicted, not built"
+    return KeyFigure(label="size of the reference", value=say.size(size_of(reference)), note=note)
+
+
+def _cost_figure(decision: Decision) -> KeyFigure:
+    return KeyFigure(label="cost of the run", value=say.duration(decision.cost.wall_s), note=energy(decision))
+
+
+def energy(decision: Decision) -> str:
+    """Return the energy with how it is known: `9.10 Wh (estimated: ...)`, or only why there is none."""
+    cost = decision.cost
+    if cost.energy_wh is None:
+        return f"energy {cost.energy_source}"
+    return f"{say.significant(cost.energy_wh)} Wh ({cost.energy_source})"
+
+
+def roles(decision: Decision, judged: Judged) -> tuple[str, ...]:
+    """Return what else a candidate is: winner, reference, champion."""
+    marks = (
+        ("winner", judged.candidate == decision.winner),
+        ("reference", judged.candidate == decision.reference),
+        ("champion", judged.is_champion),
+    )
+    return tuple(word for word, holds in marks if holds)
+
+
+def why(decision: Decision, judged: Judged) -> str:
+    """Return why a candidate has its verdict; of one that passes, why it was chosen or not."""
+    if judged.verdict != "pass":
+        return judged.reason
+    if judged.candidate == decision.winner:
+        return decision.reason
+    larger = decision.winner is not None and size_of(judged) > size_of(decision.of(decision.winner))
+    return (
+        f"passes every gate, but {'a smaller candidate does too' if larger else f'was not chosen: {decision.reason}'}"
+    )

@@ -1,0 +1,1 @@
+"""What executes a graph here, and on which processor."""

@@ -1,0 +1,1 @@
+"""The candidates, their predicted sizes, and which student is trained next."""

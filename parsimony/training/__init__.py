@@ -1,0 +1,1 @@
+"""From a pretrained base to a trained model."""

@@ -1,0 +1,47 @@
+"""What a checkpoint looks like on disk, and the steps that all transformer checkpoints share."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import onnx
+
+from parsimony.training.classifier import Classifier, load, save
+from parsimony.training.export import check_parity, export
+from parsimony.training.family import Material
+from parsimony.training.pruning import kept_heads
+from parsimony.training.vocabulary import token_ids
+
+MODEL, TOKENIZER, FACTS, WEIGHTS = "model.onnx", "tokenizer.json", "checkpoint.json", "weights"
+_PARITY_TEXTS = 32
+
+
+def write_checkpoint(folder: Path, classifier: Classifier, material: Material, facts: Mapping[str, object]) -> None:
+    """Write weights, the graph exported from these weights (checked against the trained model) and the facts."""
+    save(classifier, _made(folder / WEIGHTS))
+    model = export(load(folder / WEIGHTS))
+    sample = token_ids(classifier.tokenizer, material.validation.texts[:_PARITY_TEXTS])
+    check_parity(model, classifier, sample)
+    config = classifier.encoder.config
+    heads = kept_heads(classifier.encoder)
+    shape = {
+        "architecture": config.model_type,
+        "heads": heads,
+        "hidden": int(config.hidden_size) // int(config.num_attention_heads) * heads,
+        "layers": int(config.num_hidden_layers),
+    }
+    write_model(folder, model, classifier.tokenizer, {**shape, **facts})
+
+
+def write_model(folder: Path, model: onnx.ModelProto, tokenizer: str, facts: Mapping[str, object]) -> None:
+    """Write what every checkpoint has: graph, tokenizer, facts."""
+    (folder / MODEL).write_bytes(model.SerializeToString())
+    (folder / TOKENIZER).write_text(tokenizer, encoding="utf-8")
+    (folder / FACTS).write_text(json.dumps(dict(facts), indent=1, sort_keys=True), encoding="utf-8")
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder

@@ -1,0 +1,12 @@
+"""The families: one file each, one literal registry."""
+
+from __future__ import annotations
+
+from parsimony.training.families import encoder, linear, student
+from parsimony.training.family import Family
+
+FAMILIES: dict[str, Family] = {
+    "linear": linear.FAMILY,
+    "encoder": encoder.FAMILY,
+    "student": student.FAMILY,
+}

@@ -1,0 +1,254 @@
+"""Train a classifier with transformers' Trainer: bf16 where the processor has it, batches of like length,
+early stopping on the validation split, a fixed seed. The loss is cross entropy, or distillation from a teacher's cached
+logits and states.
+"""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from parsimony.runtimes.cpu import has_fast_bf16
+from parsimony.training import qat
+from parsimony.training.classifier import Classifier, mean_state, pad
+from parsimony.training.sampler import LengthGroups
+
+if TYPE_CHECKING:
+    import torch
+    import transformers
+
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """How to train. `patience` counts epochs without a better validation score.
+
+    Distilling: the last `rounded_share` of the steps runs with weights rounded to 4 bits; `temperature` softens both
+    predictions, `hard_share` is the weight of the label beside the teacher's prediction, `state_weight` that of the
+    distance to the teacher's state, in units of that state's variance.
+    """
+
+    epochs: float
+    learning_rate: float
+    batch_size: int = 32
+    warmup_share: float = 0.06
+    weight_decay: float = 0.01
+    patience: int = 2
+    temperature: float = 2.0
+    hard_share: float = 0.2
+    state_weight: float = 1.0
+    rounded_share: float = 0.5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Teacher:
+    """What a teacher made of some texts: logits [texts, classes] and mean token states [texts, hidden], float32."""
+
+    logits: np.ndarray
+    states: np.ndarray
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Examples:
+    """Tokenised texts with class numbers, and what the teacher made of them when distilling."""
+
+    rows: Sequence[Sequence[int]]
+    targets: np.ndarray
+    teacher: Teacher | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trained:
+    """What training did: epochs and steps run, the accuracy of what it left on the validation split."""
+
+    epochs: float
+    validation_accuracy: float
+    steps: int
+    bf16: bool
+
+
+def train(classifier: Classifier, examples: Examples, validation: Examples, recipe: Recipe, seed: int) -> Trained:
+    """Train the classifier in place.
+
+    It is left at its best epoch on the validation split; when distilling, at the last one with its weights rounded to 4 bits,
+    because the teacher's predictions keep a student from overfitting and few validation texts say little about which epoch is best.
+    """
+    import torch
+    import transformers
+
+    transformers.set_seed(seed)
+    transformers.utils.logging.set_verbosity_error()
+    bf16 = torch.cuda.is_available() or has_fast_bf16()
+    network, distils = _network(classifier), examples.teacher is not None
+    with tempfile.TemporaryDirectory() as scratch:
+        trainer = _trainer_of(examples, recipe, seed)(
+            model=network,
+            args=_arguments(recipe, seed, scratch, bf16=bf16, distils=distils),
+            train_dataset=_rows(examples, 0),
+            eval_dataset=_rows(validation, len(examples.rows)),
+            data_collator=_collator(np.concatenate((_lessons(examples), _lessons(validation)))),
+            compute_loss_func=_loss(recipe, examples),
+            compute_metrics=_accuracy,
+            callbacks=[
+                qat.in_the_last_steps(network, recipe.rounded_share)
+                if distils
+                else transformers.EarlyStoppingCallback(recipe.patience)
+            ],
+        )
+        trainer.remove_callback(transformers.PrinterCallback)
+        result = trainer.train()
+        if distils:
+            qat.round_weights(qat.stored_in_few_bits(network))
+            trainer.evaluate()
+        accuracy = _accuracy_of(trainer.state)
+        classifier.encoder.to("cpu").eval()
+        classifier.head.to("cpu").eval()
+    return Trained(
+        epochs=float(trainer.state.epoch or 0.0), validation_accuracy=accuracy, steps=result.global_step, bf16=bf16
+    )
+
+
+def _network(classifier: Classifier) -> torch.nn.Module:
+    import torch
+
+    # Dropout costs a quarter of a step on a CPU and gained nothing on the data sets tried; early stopping guards.
+    for module in classifier.encoder.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = 0.0
+
+    class Network(torch.nn.Module):  # type: ignore[misc]  # the Trainer takes a module; it holds the classifier's parts, nothing else
+        def __init__(self) -> None:
+            super().__init__()
+            self.encoder, self.head = classifier.encoder, classifier.head
+
+        def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> dict[str, torch.Tensor]:
+            states = mean_state(self.encoder, input_ids, attention_mask)
+            logits = self.head(states)
+            return {"logits": logits, "states": states} if self.training else {"logits": logits}
+
+    return Network()
+
+
+def _arguments(recipe: Recipe, seed: int, scratch: str, *, bf16: bool, distils: bool) -> transformers.TrainingArguments:
+    import torch
+    import transformers
+
+    return transformers.TrainingArguments(
+        output_dir=scratch,
+        num_train_epochs=recipe.epochs,
+        learning_rate=recipe.learning_rate,
+        per_device_train_batch_size=recipe.batch_size,
+        per_device_eval_batch_size=64,
+        warmup_ratio=recipe.warmup_share,
+        weight_decay=recipe.weight_decay,
+        lr_scheduler_type="linear",
+        optim="adamw_torch_fused",
+        bf16=bf16,
+        use_cpu=not torch.cuda.is_available(),
+        seed=seed,
+        data_seed=seed,
+        eval_strategy="no" if distils else "epoch",
+        save_strategy="no" if distils else "epoch",
+        save_only_model=True,
+        save_total_limit=1,
+        load_best_model_at_end=not distils,
+        metric_for_best_model="accuracy",
+        logging_strategy="no",
+        label_names=["labels"],
+        remove_unused_columns=False,
+        dataloader_pin_memory=False,
+        disable_tqdm=True,
+        report_to="none",
+    )
+
+
+def _trainer_of(examples: Examples, recipe: Recipe, seed: int) -> type[transformers.Trainer]:
+    """Return a Trainer that takes the examples in batches of like length."""
+    import torch
+    import transformers
+
+    class Trainer(transformers.Trainer):  # type: ignore[misc]  # the way that transformers offers to batch otherwise
+        def get_train_dataloader(self) -> torch.utils.data.DataLoader[Any]:
+            batches = LengthGroups(
+                lengths=[len(row) for row in examples.rows],
+                batch_size=recipe.batch_size,
+                rng=np.random.default_rng(seed),
+            )
+            return torch.utils.data.DataLoader(self.train_dataset, batch_sampler=batches, collate_fn=self.data_collator)
+
+    return Trainer
+
+
+def _rows(examples: Examples, first: int) -> Any:  # datasets ships no types
+    """Return token ids and, in `labels`, the row of each text's lesson, counted from `first`."""
+    import datasets
+
+    columns = {
+        "input_ids": [list(row) for row in examples.rows],
+        "labels": list(range(first, first + len(examples.rows))),
+    }
+    return datasets.Dataset.from_dict(columns)
+
+
+def _lessons(examples: Examples) -> np.ndarray:
+    """Return the class number, the teacher's logits and its state, float32 [texts, 1 or 1 + classes + hidden]."""
+    targets = examples.targets.reshape(-1, 1)
+    if examples.teacher is None:
+        return targets.astype(np.float32)
+    return np.concatenate((targets, examples.teacher.logits, examples.teacher.states), axis=1, dtype=np.float32)
+
+
+def _collator(lessons: np.ndarray) -> Any:
+    """Return what makes a padded batch of rows, with their lessons as labels."""
+    import torch
+
+    table = torch.from_numpy(lessons)
+
+    def collate(rows: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
+        ids, mask = pad([row["input_ids"] for row in rows])
+        return {"input_ids": ids, "attention_mask": mask, "labels": table[[row["labels"] for row in rows]]}
+
+    return collate
+
+
+def _loss(recipe: Recipe, examples: Examples) -> Any:
+    """Return the loss: cross entropy, mixed with the teacher's soft predictions (Hinton et al. 2015) and state where given.
+
+    The Trainer hands labels as float [batch, 1 + classes + hidden]: the class number, the teacher's logits, its state.
+    """
+    from torch.nn import functional
+
+    variance = 1.0 if examples.teacher is None else max(float(examples.teacher.states.var(0).mean()), 1e-12)
+
+    def loss(outputs: Any, labels: torch.Tensor, **_: Any) -> torch.Tensor:
+        logits = outputs["logits"].float()
+        hard = functional.cross_entropy(logits, labels[:, 0].long())
+        if labels.shape[1] == 1 or "states" not in outputs:
+            return hard
+        classes, t = logits.shape[1], recipe.temperature
+        wanted, states = labels[:, 1 : 1 + classes], labels[:, 1 + classes :]
+        soft = functional.kl_div(
+            functional.log_softmax(logits / t, -1), functional.softmax(wanted / t, -1), reduction="batchmean"
+        )
+        state_distance = functional.mse_loss(outputs["states"].float(), states) / variance
+        return recipe.hard_share * hard + (1 - recipe.hard_share) * t * t * soft + recipe.state_weight * state_distance
+
+    return loss
+
+
+def _accuracy(prediction: Any) -> dict[str, float]:
+    return {"accuracy": float((prediction.predictions.argmax(-1) == prediction.label_ids[:, 0]).mean())}
+
+
+def _accuracy_of(state: Any) -> float:
+    """Return the accuracy of the epoch that the Trainer kept: the best one, or the last where it keeps none."""
+    key = "eval_accuracy"
+    accuracies = {entry["step"]: float(entry[key]) for entry in state.log_history if key in entry}
+    return accuracies.get(int(state.best_global_step or state.global_step), 0.0)

@@ -1,0 +1,1 @@
+"""All of MLflow: runs, versions, promotion, the ledger of test-set reuse."""

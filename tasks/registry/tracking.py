@@ -1,0 +1,289 @@
+"""Runs in MLflow: one for a search as a whole and, below it, one for every candidate with its bundle and numbers.
+
+This file and `tasks/registry.py` are the only ones that import MLflow, and only when a function is called.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from parsimony.data.table import Dataset
+from parsimony.decision.records import Decision, Judged
+from parsimony.errors import InfrastructureError
+from parsimony.tasks.registry.metrics import numbers_of, params_of, search_numbers, search_params, search_tags, tags_of
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import DatasetInput, Metric
+
+
+RUN_TAG, CANDIDATE_TAG = "parsimony.run_id", "parsimony.candidate"
+_SERVERS = ("http://", "https://")
+_DATABASES = ("sqlite:///", "postgresql", "mysql", "mssql")
+_DIGEST_CHARS = 36  # MLflow's limit for the digest of a data set
+_MAX_RUNS = 10_000
+_creation_lock = threading.Lock()  # the migrations of MLflow keep their state in module globals
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Registry:
+    """Where MLflow is: a server's address or a database, and the folder for artifacts when there is no server.
+
+    `tracking_uri` is `http(s)://...` or `sqlite:////absolute/mlflow.db` (or another SQL database).
+    """
+
+    tracking_uri: str
+    artifact_root: str | None = None
+
+    def __post_init__(self) -> None:
+        if not self.tracking_uri.startswith(_SERVERS + _DATABASES):
+            raise ValueError(
+                f"MLflow address {self.tracking_uri!r} is neither a server nor a database; "
+                "use http://host:5000 or sqlite:////absolute/path/mlflow.db"
+            )
+
+    @property
+    def is_server(self) -> bool:
+        """Say whether MLflow is reached over HTTP."""
+        return self.tracking_uri.startswith(_SERVERS)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recorded:
+    """The MLflow runs of one search: the parent, and one child for each (candidate, run)."""
+
+    experiment_id: str
+    run_id: str
+    children: tuple[tuple[str, str], ...]
+
+    def of(self, candidate: str) -> str:
+        """Return the MLflow run of one candidate; KeyError when there is none of this id."""
+        return dict(self.children)[candidate]
+
+
+# --- connection -----------------------------------------------------------------------------------
+
+
+@contextmanager
+def connected(registry: Registry) -> Iterator[MlflowClient]:
+    """Give a client; whatever MLflow refuses inside the block becomes one InfrastructureError of one line."""
+    from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
+    from requests.exceptions import RequestException
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        with _creation_lock:
+            _create_database(registry.tracking_uri)
+        yield MlflowClient(tracking_uri=registry.tracking_uri, registry_uri=registry.tracking_uri)
+    except (MlflowException, RequestException, SQLAlchemyError, OSError) as error:
+        raise InfrastructureError(_explain(registry, error)) from error
+
+
+def _explain(registry: Registry, error: Exception) -> str:
+    remedy = (
+        "check that the server runs and that MLFLOW_TRACKING_URI names it"
+        if registry.is_server
+        else "check that its folder exists, is writable and has free space"
+    )
+    return f"MLflow at {without_secrets(registry.tracking_uri)}: {one_line(error)}; {remedy}"
+
+
+def one_line(error: Exception) -> str:
+    """Return an error's message as one line of at most 300 characters, without the passwords of addresses."""
+    return without_secrets(" ".join(str(error).split()) or type(error).__name__)[:300]
+
+
+def without_secrets(text: str) -> str:
+    """Return the text with `user:password@` removed from every address in it."""
+    return re.sub(r"//[^/@\s]*@", "//", text)
+
+
+def _create_database(uri: str) -> None:
+    """Create a SQLite database under a temporary name and link it into place, complete.
+
+    MLflow's own creation takes seconds; killed half-way, or started twice, it leaves a database that it then refuses.
+    """
+    from mlflow import MlflowClient
+    from sqlalchemy.engine import make_url
+
+    if not uri.startswith("sqlite:///") or (path := Path(make_url(uri).database or "")).exists():
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".mlflow-") as work:
+        fresh = Path(work).resolve() / path.name
+        MlflowClient(f"sqlite:///{fresh}", f"sqlite:///{fresh}").search_experiments(max_results=1)
+        with suppress(FileExistsError):
+            os.link(fresh, path)
+
+
+def experiment_of(client: MlflowClient, registry: Registry, model: str) -> str:
+    """Return the id of the model's experiment, created or restored when needed."""
+    from mlflow.exceptions import MlflowException
+
+    experiment = client.get_experiment_by_name(model)
+    if experiment is None:
+        root = registry.artifact_root
+        location = None if root is None or registry.is_server else (Path(root).resolve() / model).as_uri()
+        try:
+            return str(client.create_experiment(model, artifact_location=location))
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+        return experiment_of(client, registry, model)
+    if experiment.lifecycle_stage == "deleted":
+        client.restore_experiment(experiment.experiment_id)
+    return str(experiment.experiment_id)
+
+
+# --- runs -----------------------------------------------------------------------------------------
+
+
+def record(registry: Registry, decision: Decision, *, tags: Mapping[str, str]) -> Recorded:
+    """Write a decision as MLflow runs: parent `decision.run_id`, one child for each candidate.
+
+    `tags` go on every run. The report is not there yet, because it names the registered version: `attach` adds it. Called again after an interruption
+    it continues the same runs and repeats no finished child. Raises InfrastructureError when MLflow fails.
+    """
+    with connected(registry) as client:
+        experiment_id = experiment_of(client, registry, decision.model)
+        known = _runs_of(client, experiment_id, decision.run_id)
+        common = {**tags, RUN_TAG: decision.run_id}
+        parent = known.get("") or _create(client, experiment_id, decision.run_id, common)
+        with _running(client, parent[0]):
+            below = {**common, "mlflow.parentRunId": parent[0]}
+            children = []
+            for judged in decision.judged:
+                own = {**below, CANDIDATE_TAG: judged.candidate}
+                child = known.get(judged.candidate) or _create(client, experiment_id, judged.candidate, own)
+                if child[1] != "FINISHED":
+                    _record_candidate(client, child[0], decision, judged)
+                children.append((judged.candidate, child[0]))
+            _record_search(client, parent[0], decision)
+    return Recorded(experiment_id=experiment_id, run_id=parent[0], children=tuple(children))
+
+
+def attach(registry: Registry, recorded: Recorded, files: Mapping[str, Path]) -> None:
+    """Store the report beside the parent run; `files` maps the name in MLflow to the file or folder.
+
+    The run ends as failed when that does not work, with an InfrastructureError.
+    """
+    with connected(registry) as client, _running(client, recorded.run_id):
+        _log_files(client, recorded.run_id, files)
+
+
+def _runs_of(client: MlflowClient, experiment_id: str, run_id: str) -> dict[str, tuple[str, str]]:
+    """Map each candidate of a search ("" for the parent) to its oldest MLflow run's (id, status)."""
+    runs = client.search_runs(
+        [experiment_id], f"tags.`{RUN_TAG}` = '{run_id}'", max_results=_MAX_RUNS, order_by=["start_time ASC"]
+    )
+    oldest: dict[str, tuple[str, str]] = {}
+    for run in runs:
+        oldest.setdefault(run.data.tags.get(CANDIDATE_TAG, ""), (run.info.run_id, run.info.status))
+    return oldest
+
+
+def _create(client: MlflowClient, experiment_id: str, name: str, tags: Mapping[str, str]) -> tuple[str, str]:
+    run = client.create_run(experiment_id, run_name=name, tags=dict(tags))
+    return run.info.run_id, run.info.status
+
+
+@contextmanager
+def _running(client: MlflowClient, run_id: str) -> Iterator[None]:
+    """End the run as FINISHED, or as FAILED when the block raises."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        client.update_run(run_id, status="RUNNING")
+        yield
+    except BaseException:
+        # The first failure is the one to report; with MLflow gone this call fails too.
+        with suppress(MlflowException):
+            client.set_terminated(run_id, "FAILED")
+        raise
+    client.set_terminated(run_id, "FINISHED")
+
+
+def _record_candidate(client: MlflowClient, run_id: str, decision: Decision, judged: Judged) -> None:
+    with _running(client, run_id):
+        _log(client, run_id, metrics=numbers_of(judged), params=params_of(judged), tags=tags_of(judged))
+        client.log_inputs(run_id, datasets=_inputs(decision.model, decision.dataset))
+        if judged.bundle is not None:
+            client.log_artifacts(run_id, judged.bundle.folder, "bundle")
+
+
+def _record_search(client: MlflowClient, run_id: str, decision: Decision) -> None:
+    metrics, params, tags = search_numbers(decision), search_params(decision), search_tags(decision)
+    _log(client, run_id, metrics=metrics, params=params, tags=tags)
+    client.log_inputs(run_id, datasets=_inputs(decision.model, decision.dataset))
+
+
+def _log_files(client: MlflowClient, run_id: str, files: Mapping[str, Path]) -> None:
+    """Store the files under the names given, in one upload."""
+    with tempfile.TemporaryDirectory() as work:
+        for name, path in files.items():
+            copy = shutil.copytree if path.is_dir() else shutil.copyfile
+            copy(path, Path(work) / Path(name).name)
+        client.log_artifacts(run_id, work)
+
+
+def _log(
+    client: MlflowClient,
+    run_id: str,
+    *,
+    metrics: Mapping[str, float],
+    params: Mapping[str, str],
+    tags: Mapping[str, str],
+) -> None:
+    from mlflow.entities import Param, RunTag
+
+    client.log_batch(
+        run_id,
+        metrics=as_metrics(metrics, model_id=None),
+        params=[Param(key, value) for key, value in params.items()],
+        tags=[RunTag(key, value) for key, value in tags.items()],
+    )
+
+
+def as_metrics(values: Mapping[str, float], *, model_id: str | None) -> list[Metric]:
+    """Return MLflow metrics taken now, of a run or of the logged model `model_id`."""
+    from mlflow.entities import Metric
+
+    now_ms = int(time.time() * 1000)
+    return [Metric(key, value, now_ms, 0, model_id=model_id) for key, value in values.items()]
+
+
+def _inputs(model: str, data: Dataset) -> list[DatasetInput]:
+    """Return the three splits as MLflow inputs; their digests are cut to MLflow's length."""
+    from mlflow.entities import Dataset as Logged
+    from mlflow.entities import DatasetInput, InputTag
+
+    splits = (
+        ("train", data.digest, data.train_rows),
+        ("validation", data.digest, data.validation_rows),
+        ("test", data.test_digest, data.test_rows),
+    )
+    return [
+        DatasetInput(
+            Logged(
+                name=f"{model}-{context}",
+                digest=digest[:_DIGEST_CHARS],
+                source_type="local",
+                source=json.dumps({"uri": data.folder}),
+                profile=json.dumps({"num_rows": rows, "num_labels": len(data.labels)}),
+            ),
+            [InputTag("mlflow.data.context", context)],
+        )
+        for context, digest, rows in splits
+    ]

@@ -1,0 +1,238 @@
+"""Versions in the model registry: written once for each bundle, and verified by downloading them again."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import version as installed
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from parsimony.bundle.folder import describe
+from parsimony.candidates import BuiltBundle
+from parsimony.decision.records import Decision, Judged
+from parsimony.errors import InfrastructureError
+from parsimony.tasks.registry.metrics import numbers_of
+from parsimony.tasks.registry.tracking import Registry, as_metrics, connected, experiment_of, one_line
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities.model_registry import ModelVersion
+
+
+_REQUIREMENTS = ("onnxruntime", "tokenizers", "numpy")
+_MODEL_URI = "models:/"
+_CARD_CHARS = 5000  # the length of MLflow's column for a version's description
+_ADDRESS_VARIABLE = "MLFLOW_TRACKING_URI"
+_default_address_lock = threading.Lock()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verified:
+    """A version whose bundle was downloaded and has this digest."""
+
+    version: str
+    digest: str
+
+
+def register(registry: Registry, decision: Decision, *, version_card: str, run_id_of_winner: str) -> Verified:
+    """Make the winner a version of the registered model and return its number; the version that exists if one does.
+
+    What MLflow stores is downloaded once and compared with the winner's bundle before the version is made.
+    `version_card` is Markdown; MLflow's list shows the first 32 characters of it. Raises ValueError for a decision
+    without a winner, InfrastructureError when what comes back from MLflow is not the winner's bundle.
+    """
+    winner, built = winner_of(decision)
+    with connected(registry) as client:
+        version = _version_of(client, decision.model, built.digest)
+        if version is not None:
+            return verify_version(client, registry, decision.model, str(version.version), built.digest)
+        model_id = _log_model(client, registry, decision, built, run_id_of_winner)
+        tags = _version_tags(decision, winner, built)
+        create_version(
+            client,
+            registry,
+            Draft(name=decision.model, source=_MODEL_URI + model_id, tags=tags, description=version_card),
+        )
+        client.log_batch(run_id_of_winner, metrics=as_metrics(numbers_of(winner), model_id=model_id))
+        # Of two workers who register the same bundle at once, both use the lower number.
+        version = _version_of(client, decision.model, built.digest)
+        if version is None:
+            raise InfrastructureError(f"MLflow lost the new version of {decision.model}; run again")
+        return Verified(version=str(version.version), digest=built.digest)
+
+
+def winner_of(decision: Decision) -> tuple[Judged, BuiltBundle]:
+    """Return the winner and its bundle; ValueError when the decision has none."""
+    if decision.winner is None:
+        raise ValueError(f"the decision on {decision.model} has no winner ({decision.reason}); nothing to register")
+    winner = decision.of(decision.winner)
+    if winner.bundle is None:
+        raise ValueError(f"winner {winner.candidate} has no bundle; build it before it is registered")
+    return winner, winner.bundle
+
+
+def _version_of(client: MlflowClient, model: str, digest: str) -> ModelVersion | None:
+    same = [version for version in versions_of(client, model) if version.tags.get("digest") == digest]
+    return min(same, key=lambda version: int(version.version), default=None)
+
+
+def versions_of(client: MlflowClient, name: str) -> list[ModelVersion]:
+    """Return every version of a registered model in no particular order; none when there is no such model."""
+    versions: list[ModelVersion] = []
+    token: str | None = None
+    while True:
+        page = client.search_model_versions(f"name='{name}'", max_results=1000, page_token=token)
+        versions.extend(page)
+        if not (token := page.token):
+            return versions
+
+
+def _log_model(client: MlflowClient, registry: Registry, decision: Decision, built: BuiltBundle, run_id: str) -> str:
+    """Store the bundle with its model code as a logged model, check what was stored, and return the model's id."""
+    from mlflow.entities import LoggedModelOutput
+
+    experiment_id = experiment_of(client, registry, decision.model)
+    logged = client.create_logged_model(experiment_id, name="model", source_run_id=run_id, model_type="text classifier")
+    with tempfile.TemporaryDirectory() as work:
+        _save_model(Path(work), built, run_id=run_id, model_id=logged.model_id)
+        client.log_model_artifacts(logged.model_id, str(Path(work) / "model"))
+    with tempfile.TemporaryDirectory() as work:
+        _fetch(registry, logged.artifact_location, built.digest, f"logged model {logged.model_id}", Path(work))
+    client.finalize_logged_model(logged.model_id, "READY")
+    client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, step=0)])
+    return str(logged.model_id)
+
+
+def _save_model(work: Path, built: BuiltBundle, *, run_id: str, model_id: str) -> None:
+    import mlflow.pyfunc
+    from mlflow.models import Model, infer_signature
+
+    # MLflow names the stored folder after this one, and readers look for "bundle".
+    staged = shutil.copytree(built.folder, work / "bundle")
+    example = ["an example text"]
+    mlflow.pyfunc.save_model(
+        str(work / "model"),
+        mlflow_model=Model(run_id=run_id, model_id=model_id),
+        python_model=str(model_code()),
+        artifacts={"bundle": str(staged)},
+        signature=infer_signature(example, ["a label"]),
+        input_example=example,
+        pip_requirements=[f"{package}=={installed(package)}" for package in _REQUIREMENTS],
+    )
+
+
+def model_code() -> Path:
+    """Return the file that MLflow stores as a version's code: of the checkout, else of the installation."""
+    roots = (Path(__file__).resolve().parents[2], Path(sys.prefix) / "share" / "parsimony")
+    paths = [root / "mlflow" / "bundle_model.py" for root in roots]
+    for path in paths:
+        if path.is_file():
+            return path
+    raise InfrastructureError(f"found neither {paths[0]} nor {paths[1]}; install parsimony again")
+
+
+def _version_tags(decision: Decision, winner: Judged, built: BuiltBundle) -> dict[str, str]:
+    return {
+        "digest": built.digest,
+        "size_bytes": str(built.size_bytes),
+        "verdict": winner.verdict,
+        "candidate": winner.candidate,
+        "family": winner.family,
+        "shape": "-".join(winner.shape) or "whole",
+        "techniques": "+".join(winner.techniques) or "none",
+        "reason": decision.reason,
+        "data_digest": decision.dataset.digest,
+        "run_id": decision.run_id,
+    }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """A version to append: of which registered model, the logged model it shows (`models:/m-...`), tags, Markdown."""
+
+    name: str
+    source: str
+    tags: Mapping[str, str]
+    description: str
+
+
+def create_version(client: MlflowClient, registry: Registry, draft: Draft) -> None:
+    """Append a version with all its tags, in one transaction."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        client.create_registered_model(draft.name)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+    model_id = draft.source.removeprefix(_MODEL_URI)
+    run_id = client.get_logged_model(model_id).source_run_id
+    description = draft.description[:_CARD_CHARS]
+    with _default_address(registry):
+        client.create_model_version(
+            draft.name, draft.source, run_id, dict(draft.tags), description=description, model_id=model_id
+        )
+
+
+@contextmanager
+def _default_address(registry: Registry) -> Iterator[None]:
+    """Make this the process's MLflow: without a server, MLflow looks a logged model up there and nowhere else."""
+    import mlflow
+
+    if registry.is_server:
+        yield
+        return
+    with _default_address_lock:
+        before = os.environ.get(_ADDRESS_VARIABLE)
+        mlflow.set_tracking_uri(registry.tracking_uri)
+        try:
+            yield
+        finally:
+            # MLflow copies its address into the environment; both go back to what they were.
+            mlflow.set_tracking_uri(None)
+            if before is not None:
+                os.environ[_ADDRESS_VARIABLE] = before
+
+
+# --- bundles that come back -----------------------------------------------------------------------
+
+
+def verify_version(client: MlflowClient, registry: Registry, model: str, version: str, digest: str) -> Verified:
+    """Download a version into an empty folder and require its bundle to have this digest.
+
+    Raises InfrastructureError when it is missing, incomplete or another one.
+    """
+    with tempfile.TemporaryDirectory() as work:
+        fetch_version(client, registry, model, Verified(version=version, digest=digest), Path(work))
+    return Verified(version=version, digest=digest)
+
+
+def fetch_version(client: MlflowClient, registry: Registry, model: str, wanted: Verified, work: Path) -> BuiltBundle:
+    """Download a version's bundle below `work` and return it verified; nothing of it is executed."""
+    uri = client.get_model_version_download_uri(model, wanted.version)
+    return _fetch(registry, uri, wanted.digest, f"version {wanted.version} of {model}", work)
+
+
+def _fetch(registry: Registry, uri: str, digest: str, what: str, work: Path) -> BuiltBundle:
+    from mlflow.artifacts import download_artifacts
+    from mlflow.exceptions import MlflowException
+
+    remedy = "delete that version in MLflow and run again, or roll back"
+    try:
+        folder = download_artifacts(
+            artifact_uri=f"{uri}/artifacts/bundle", dst_path=str(work), tracking_uri=registry.tracking_uri
+        )
+        stored = describe(Path(folder))
+    except (OSError, ValueError, MlflowException, InfrastructureError) as error:
+        raise InfrastructureError(f"{what} gives no sound bundle: {one_line(error)}; {remedy}") from error
+    if stored.digest != digest:
+        changed = f"{what} holds bundle {stored.digest[:12]}…, expected {digest[:12]}…"
+        raise InfrastructureError(f"{changed}: it was changed after it was stored; {remedy}")
+    return stored

@@ -1,0 +1,1 @@
+"""All of Great Expectations: what is expected of the data."""

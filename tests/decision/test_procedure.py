@@ -1,0 +1,115 @@
+"""The decision procedure as a whole: from comparisons on the validation split to the winner."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from test_verdicts import MEASUREMENT, REFERENCE, ROWS, SETTINGS, TARGET, TEST, TRUTH, Predictions, wrong_on
+
+from parsimony.candidates import BuiltBundle, Candidate, ModelSpec
+from parsimony.data.splits import Splits
+from parsimony.data.table import Dataset, Table
+from parsimony.decision import gates, procedure, verdicts, winner
+from parsimony.decision.certification import on_predictions
+from parsimony.decision.procedure import Case
+from parsimony.decision.records import Rules
+from parsimony.decision.verdicts import Entry
+
+CASE = Case(reference="reference", gates=SETTINGS, targets=(TARGET,), test_rows=len(TRUTH))
+
+
+def entry(family: str, predictions: np.ndarray, size_bytes: int) -> Entry:
+    """Return a measured candidate that predicts the same on both splits, which are the same rows here."""
+    return Entry(
+        candidate=Candidate(spec=ModelSpec(family=family, base="b")),
+        predicted_bytes=size_bytes,
+        bundle=BuiltBundle(folder="", digest=family, size_bytes=size_bytes),
+        predictions=predictions,
+        validation=gates.score(TRUTH, predictions, 4),
+        measurements=(MEASUREMENT,),
+    )
+
+
+SMALL, GOOD, BAD = wrong_on(range(52)), wrong_on(range(51)), wrong_on(range(200))
+ENTRIES = [
+    entry("reference", REFERENCE, 4_000_000),
+    entry("good", GOOD, 2_000_000),
+    entry("small", SMALL, 1_000_000),
+    entry("bad", BAD, 100_000),
+    Entry(candidate=Candidate(spec=ModelSpec(family="unbuilt", base="b")), predicted_bytes=5, obstacle="no budget"),
+]
+PREDICTIONS = {"reference": REFERENCE, "good": GOOD, "small": SMALL, "bad": BAD}
+
+
+def test_every_candidate_with_predictions_is_compared_and_no_other() -> None:
+    comparisons = procedure.compare(CASE, ENTRIES, TRUTH)
+    assert comparisons == tuple(verdicts.compare(one, ENTRIES[0], TRUTH, SETTINGS) for one in ENTRIES[:4])
+    assert [one.is_reference for one in comparisons] == [True, False, False, False]
+
+
+def test_the_whole_way_promotes_the_smallest_candidate_that_passes_and_says_why_each_other_does_not() -> None:
+    comparisons = procedure.compare(CASE, ENTRIES, TRUTH)
+    asked = Predictions(**PREDICTIONS)
+    ruling = procedure.decide(
+        CASE, ENTRIES, comparisons, on_predictions(TEST, asked, "reference", Rules(gates=SETTINGS))
+    )
+    assert (ruling.outcome, ruling.winner) == ("promoted", "small")
+    assert ruling.reason == winner.decide(ruling.judged)[2]
+    words = {one.candidate: (one.verdict, one.reason) for one in ruling.judged}
+    assert words["small"] == ("pass", "")
+    assert words["unbuilt"] == ("not built", "no budget")
+    assert words["bad"][0] == "not certified"
+    assert "chance that 1,000 test rows certify it" in words["bad"][1]
+    assert "bad" not in asked.asked
+    assert [one.is_reference for one in ruling.judged] == [True, False, False, False, False]
+    assert ruling.smallest_certifiable_margin == verdicts.certifiable_margin(comparisons, 1000, SETTINGS)
+
+
+def test_a_candidate_that_fails_a_target_is_not_asked_about() -> None:
+    slow = replace(MEASUREMENT, p99=replace(MEASUREMENT.p99, value_ms=50.0, low_ms=40.0, high_ms=60.0))
+    entries = [replace(one, measurements=(slow,)) if one.id == "small" else one for one in ENTRIES]
+    comparisons = procedure.compare(CASE, entries, TRUTH)
+    asked = Predictions(**PREDICTIONS)
+    tests = on_predictions(TEST, asked, "reference", Rules(gates=SETTINGS))
+    ruling = procedure.decide(CASE, entries, comparisons, tests)
+    assert "small" not in asked.asked
+    words = {one.candidate: one.reason for one in ruling.judged}
+    assert words["small"].startswith("here p99_ms: 50.000 ms")
+    assert ruling.winner != "small"
+
+
+def test_the_steps_one_by_one_give_what_the_whole_way_gives() -> None:
+    comparisons = procedure.compare(CASE, ENTRIES, TRUTH)
+    tests = on_predictions(TEST, Predictions(**PREDICTIONS), "reference", Rules(gates=SETTINGS))
+    chosen = procedure.fitting(CASE, ENTRIES, procedure.choose(CASE, comparisons))
+    assert chosen.order[0] == "reference"
+    certified = procedure.certify(ENTRIES, chosen, tests)
+    assert procedure.conclude(CASE, certified, chosen, comparisons) == procedure.decide(
+        CASE, ENTRIES, comparisons, tests
+    )
+
+
+def test_the_test_set_is_the_test_split_with_its_classes_and_slices() -> None:
+    labels = ("a", "b", "c")
+    table = Table(
+        source="t",
+        texts=("x", "y", "z"),
+        labels=("b", "a", "b"),
+        rows=(1, 2, 3),
+        slices=(("region", ("eu", "us", "eu")),),
+    )
+    dataset = Dataset(
+        folder="", digest="d", labels=labels, train_rows=3, validation_rows=3, test_rows=3, test_digest="t",
+        quarantined=(), notes=(),
+    )  # fmt: skip
+    other = replace(table, labels=("c", "c", "c"))
+    test = procedure.test_set(Splits(dataset, {"train": other, "validation": other, "test": table}))
+    assert (test.truth.tolist(), test.classes, len(test)) == ([1, 0, 1], 3, 3)
+    assert {key: rows.tolist() for key, rows in test.slices.items()} == {
+        ("label", "a"): [False, True, False],
+        ("label", "b"): [True, False, True],
+        ("region", "eu"): [True, False, True],
+        ("region", "us"): [False, True, False],
+    }
+    assert set(ROWS) == {("label", str(number)) for number in range(4)}

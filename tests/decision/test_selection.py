@@ -1,0 +1,417 @@
+"""Which candidates are certified, in which order, and which one wins."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import combinations, permutations
+
+import numpy as np
+import pytest
+
+from parsimony.candidates import BuiltBundle
+from parsimony.decision import shortlist as shortlisting
+from parsimony.decision import stats
+from parsimony.decision.records import (
+    CandidateVerdict,
+    Certificate,
+    GateResult,
+    GateSettings,
+    GateVerdict,
+    Judged,
+    Score,
+)
+from parsimony.decision.shortlist import Comparison, Shortlist, shortlist
+from parsimony.decision.winner import decide, smallest
+
+ROWS = 3000
+GATES = GateSettings(metric="accuracy", margin=0.01, confidence=0.95, floor=0.0, slice_margin=0.1, slice_floor=0.0)
+
+
+def compared(
+    candidate: str, size: int, difference: float = 0.0, discordance: float = 0.0, *, rows: int = 1000
+) -> Comparison:
+    return Comparison(
+        candidate=candidate,
+        size_bytes=size,
+        rows=rows,
+        difference=difference,
+        discordance=discordance,
+        is_reference=candidate == "reference",
+    )
+
+
+REFERENCE = compared("reference", 90_000_000)
+
+
+def gate(verdict: GateVerdict, name: str = "margin", reason: str = "so it is") -> GateResult:
+    return GateResult(gate=name, verdict=verdict, value=0.0, limit=0.0, reason=reason)
+
+
+def judged(
+    candidate: str,
+    size: int,
+    verdict: CandidateVerdict = "pass",
+    *,
+    bound: float | None = -0.004,
+    difference: float = 0.0,
+    digest: str = "",
+    accuracy: float = 0.92,
+    gates: tuple[GateResult, ...] | None = None,
+    champion: bool = False,
+    over: float | None = None,
+) -> Judged:
+    """Return a candidate at the end of a run; without a bound it did not reach the test split."""
+    word: GateVerdict = "pass" if verdict == "pass" else "fail" if verdict == "fail" else "inconclusive"
+    results = (gate(word),) if gates is None else gates
+    score = Score(n=ROWS, correct=round(ROWS * accuracy), accuracy=accuracy, macro_f1=accuracy)
+    certificate = None
+    if bound is not None:
+        certificate = Certificate(
+            n=ROWS,
+            score=score,
+            difference=difference,
+            lower_bound=bound,
+            only_reference_right=0,
+            only_candidate_right=0,
+            verdict=word,
+            needed=None,
+            position=1,
+            over_champion=over,
+        )
+    return Judged(
+        candidate=candidate,
+        family="student",
+        base="base",
+        shape=(),
+        techniques=(),
+        predicted_bytes=size,
+        bundle=None if verdict == "not built" else BuiltBundle(folder="", digest=digest or candidate, size_bytes=size),
+        validation=None if verdict == "not built" else score,
+        certificate=certificate,
+        measurements=(),
+        gates=results,
+        verdict=verdict,
+        reason=f"reason of {candidate}",
+        cost_s=0.0,
+        is_champion=champion,
+    )
+
+
+# --- the shortlist --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("difference", [-0.015, -0.005, 0.0, 0.005])
+def test_the_chance_is_how_often_such_a_candidate_is_certified(difference: float) -> None:
+    """Against worlds drawn at random: a true difference around the one seen, then test rows around the true one."""
+    rows, asked_for, discordance = 1000, 2000, 0.05
+    rng = np.random.default_rng(7)
+    true = rng.normal(difference, (discordance / rows) ** 0.5, 20_000).clip(-discordance, discordance)
+    losses, gains = (discordance - true) / 2, (discordance + true) / 2
+    drawn = np.array([rng.multinomial(asked_for, (b, c, 1 - b - c)) for b, c in zip(losses, gains, strict=True)])
+    spread = stats.z_of(0.95) * np.sqrt((drawn[:, 0] + drawn[:, 1]) / asked_for**2)
+    certified = (drawn[:, 1] - drawn[:, 0]) / asked_for - spread > -GATES.margin
+    result = shortlisting.chance(compared("student", 1, difference, discordance, rows=rows), asked_for, GATES)
+    assert result == pytest.approx(certified.mean(), abs=0.03)
+
+
+def test_no_row_apart_is_not_certainty_but_counts_as_one() -> None:
+    control = shortlisting.chance(compared("twin", 1, rows=50), 60, GATES)
+    assert 0.0 < control < 0.5
+    one, two = (shortlisting.chance(compared("nearly", 1, discordance=k / 50, rows=50), 60, GATES) for k in (1, 2))
+    assert control == one != two
+
+
+def test_a_candidate_that_would_hardly_be_certified_is_left_out_with_the_chance() -> None:
+    hopeless = compared("linear", 100_000, -0.02, 0.05)
+    chance = shortlisting.chance(hopeless, ROWS, GATES)
+    assert 0.0 < chance < 0.05
+    result = shortlist([REFERENCE, hopeless], ROWS, GATES)
+    assert result.order == ("reference",)
+    reason = (
+        f"-0.0200 against the reference on the validation split: {chance:.1%} chance that 3,000 test rows certify it"
+    )
+    assert result.left_out == (("linear", reason),)
+
+
+def test_a_chance_of_just_one_in_20_is_not_hopeless() -> None:
+    entries = [compared("at", 1), compared("below", 1, -0.01)]
+    assert shortlisting._hopeless(entries, {"at": 0.05, "below": 0.0499}, ROWS) == {
+        "below": "-0.0100 against the reference on the validation split: 5.0% chance that 3,000 test rows certify it"
+    }
+
+
+def test_of_one_size_only_the_safer_is_tested() -> None:
+    safe, risky = compared("safe", 5_000_000, 0.0, 0.02), compared("risky", 5_000_000, -0.002, 0.02)
+    for entries in ((safe, risky), (risky, safe)):
+        result = shortlist([REFERENCE, *entries], ROWS, GATES)
+        assert result.order == ("reference", "safe")
+        assert result.left_out == (("risky", "safe is no larger and no less safe on the validation split"),)
+
+
+def test_one_that_saves_nothing_is_not_tested() -> None:
+    assert shortlist([REFERENCE, compared("as large", 90_000_000, 0.001, 0.02)], ROWS, GATES).order == ("reference",)
+
+
+def test_an_improbable_candidate_is_tested_after_the_others() -> None:
+    bold, calm = compared("bold", 1_000_000, -0.006, 0.05), compared("calm", 2_000_000, 0.0, 0.03)
+    assert 0.05 < shortlisting.chance(bold, ROWS, GATES) < 0.5
+    assert shortlist([bold, REFERENCE, calm], ROWS, GATES).order == ("reference", "calm", "bold")
+
+
+def test_a_difference_that_is_not_a_number_is_hopeless() -> None:
+    result = shortlist([REFERENCE, compared("broken", 1, float("nan"))], ROWS, GATES)
+    assert result.order == ("reference",)
+    assert [name for name, _ in result.left_out] == ["broken"]
+
+
+def test_a_candidate_that_another_beats_in_size_and_safety_is_left_out_and_the_other_named() -> None:
+    better, worse = compared("student", 5_000_000, -0.001, 0.02), compared("pruned", 6_000_000, -0.002, 0.02)
+    result = shortlist([REFERENCE, worse, better], ROWS, GATES)
+    assert result.order == ("reference", "student")
+    assert result.left_out == (("pruned", "student is no larger and no less safe on the validation split"),)
+
+
+def test_a_safer_larger_candidate_stays_as_what_can_win_when_the_smallest_is_not_certified() -> None:
+    """The smaller one is as accurate on the validation split, but it answers other rows right: it may yet fail."""
+    risky = compared("student", 5_000_000, 0.001, 0.06)
+    assert shortlist([REFERENCE, risky], ROWS, GATES).order == ("reference", "student")
+
+
+def test_the_reference_is_tested_first_even_where_a_smaller_one_did_better() -> None:
+    safe = compared("int8", 23_000_000, 0.011, 0.02)
+    assert shortlist([safe, REFERENCE], ROWS, GATES).order == ("reference", "int8")
+
+
+def test_what_is_hopeless_beats_nobody() -> None:
+    """The test split is not asked about it, so it cannot stand in for another."""
+    risky, calm = compared("risky", 1_000_000, -0.05, 0.05), compared("calm", 2_000_000, -0.06, 0.9)
+    assert shortlisting.chance(risky, ROWS, GATES) < 0.05
+    assert shortlist([REFERENCE, risky, calm, compared("sound", 3_000_000)], ROWS, GATES).order == (
+        "reference",
+        "sound",
+    )
+
+
+@pytest.mark.parametrize("order", list(permutations(range(3))))
+def test_of_candidates_alike_in_everything_one_is_kept_whatever_the_order(order: tuple[int, ...]) -> None:
+    alike = [compared(name, 5_000_000, -0.001, 0.02) for name in ("a", "b", "c")]
+    result = shortlist([REFERENCE, *(alike[i] for i in order)], ROWS, GATES)
+    assert result.order == ("reference", "a")
+    assert sorted(name for name, _ in result.left_out) == ["b", "c"]
+
+
+def ladder(count: int) -> list[Comparison]:
+    """Return candidates of which each is half as large as the one before and less likely to be certified."""
+    return [compared(f"c{i}", 80_000_000 >> i, -0.003 * (i - 1), 0.01) for i in range(1, count + 1)]
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2, 3), (3, 2, 1, 0), (2, 0, 3, 1)])
+def test_the_safest_is_tested_first_and_the_smallest_last(order: tuple[int, ...]) -> None:
+    entries = [REFERENCE, *ladder(3)]
+    assert shortlist([entries[i] for i in order], ROWS, GATES).order == ("reference", "c1", "c2", "c3")
+
+
+def test_one_that_saves_little_and_may_fail_is_not_put_before_one_that_saves_much() -> None:
+    """Tested, it would end the sequence every other time, and win nothing worth that."""
+    safe = compared("safe", 20_000_000, 0.0, 0.01)
+    doubtful, small = compared("doubtful", 19_000_000, -0.0045, 0.03), compared("small", 2_000_000, -0.005, 0.03)
+    assert 0.3 < shortlisting.chance(small, ROWS, GATES) < shortlisting.chance(doubtful, ROWS, GATES) < 0.6
+    result = shortlist([REFERENCE, small, doubtful, safe], ROWS, GATES)
+    assert result.order == ("reference", "safe", "small")
+    reason = "not tested: if it failed it would end the tests before smaller ones that promise more"
+    assert result.left_out == (("doubtful", reason),)
+
+
+def test_a_sequence_promises_at_least_as_much_as_every_other_part_of_the_front() -> None:
+    draw = np.random.default_rng(5)
+    for _ in range(20):
+        chances = sorted(draw.uniform(0.05, 1.0, 6), reverse=True)
+        sizes = sorted(draw.integers(1_000, 1_000_000, 6), reverse=True)
+        front = [compared(f"c{i}", int(size)) for i, size in enumerate(sizes)]
+        known = {entry.candidate: float(chance) for entry, chance in zip(front, chances, strict=True)}
+
+        def promise(part: tuple[Comparison, ...], known: dict[str, float] = known) -> float:
+            total, passed, before, reached = 0.0, 1.0, 2_000_000, 1.0
+            for entry in part:
+                chance = known[entry.candidate]
+                reached *= (chance + min(1.0, chance / passed)) / 2
+                total += reached * np.log(before / entry.size_bytes)
+                passed, before = chance, entry.size_bytes
+            return total
+
+        result = shortlisting._most_promising(front, known, 2_000_000)
+        parts = (part for count in range(7) for part in combinations(front, count))
+        assert promise(result) == pytest.approx(max(promise(part) for part in parts))
+
+
+def test_everything_is_either_in_the_order_or_left_out() -> None:
+    entries = [REFERENCE, *ladder(12), compared("linear", 1, -0.05, 0.1), compared("twin", 90_000_001)]
+    result = shortlist(entries, ROWS, GATES)
+    assert sorted((*result.order, *dict(result.left_out))) == sorted(e.candidate for e in entries)
+
+
+def test_no_candidates_make_an_empty_shortlist() -> None:
+    assert shortlist([], ROWS, GATES) == Shortlist(order=(), left_out=())
+
+
+# --- the winner -----------------------------------------------------------------------------------
+
+
+def test_the_smallest_candidate_that_passes_wins() -> None:
+    result = [judged("large", 9), judged("small", 2), judged("smaller", 1, "fail"), judged("unsure", 1, "inconclusive")]
+    assert smallest(result) == result[1]
+    assert decide(result) == (
+        "promoted",
+        "small",
+        "the smallest candidate that passes every gate; there was no champion",
+    )
+
+
+@pytest.mark.parametrize("order", list(permutations(range(3))))
+def test_equal_sizes_are_told_apart_by_quality_then_digest_whatever_the_order(order: tuple[int, ...]) -> None:
+    result = [judged("a", 5, difference=-0.001), judged("b", 5, digest="2"), judged("c", 5, digest="1")]
+    winner = smallest([result[i] for i in order])
+    assert winner is not None
+    assert winner.candidate == "c"
+
+
+@pytest.mark.parametrize("verdict", ["fail", "inconclusive", "not built", "not certified"])
+def test_only_a_pass_wins(verdict: CandidateVerdict) -> None:
+    assert smallest([judged("a", 1, verdict)]) is None
+
+
+def test_a_pass_without_its_evidence_does_not_win() -> None:
+    sound = judged("a", 1)
+    assert smallest([sound]) == sound
+    assert smallest([replace(sound, gates=())]) is None  # all([]) is True
+    assert smallest([replace(sound, gates=(gate("pass"), gate("inconclusive")))]) is None
+    assert smallest([replace(sound, certificate=None)]) is None
+    assert smallest([replace(sound, bundle=None)]) is None
+
+
+# --- the champion ---------------------------------------------------------------------------------
+
+
+def test_a_champion_that_is_the_only_one_to_pass_is_kept() -> None:
+    result = [judged("new", 1, "fail"), judged("champion", 9, champion=True)]
+    assert decide(result) == ("kept", "champion", "the champion is still the smallest candidate that passes every gate")
+
+
+def test_a_champion_that_was_built_again_is_kept() -> None:
+    result = [judged("again", 5, champion=True), judged("large", 9)]
+    assert decide(result)[:2] == ("kept", "again")
+
+
+@pytest.mark.parametrize(("size", "outcome"), [(94, "promoted"), (95, "promoted"), (96, "kept"), (100, "kept")])
+def test_a_champion_is_replaced_only_by_one_at_least_a_twentieth_smaller(size: int, outcome: str) -> None:
+    result = [judged("new", size), judged("champion", 100, champion=True)]
+    assert decide(result)[:2] == (outcome, "new" if outcome == "promoted" else "champion")
+
+
+def test_the_reasons_for_replacing_and_for_keeping_a_champion_name_the_saving() -> None:
+    champion = judged("champion", 100, champion=True)
+    assert decide([judged("new", 40), champion])[2] == "60% smaller than the champion and passes every gate"
+    assert decide([judged("new", 98), champion])[2] == (
+        "the champion still passes and the best new candidate is not 5% smaller"
+    )
+
+
+def test_of_the_same_size_as_the_champion_one_that_is_better_within_noise_changes_nothing() -> None:
+    result = [judged("new", 100, difference=0.01, over=-0.001), judged("champion", 100, champion=True)]
+    assert decide(result)[:2] == ("kept", "champion")
+
+
+@pytest.mark.parametrize(
+    ("size", "over", "winner"),
+    [
+        (96, 0.001, "new"),
+        (104, 0.001, "new"),
+        (105, 0.001, "champion"),
+        (104, 0.0, "champion"),
+        (104, None, "champion"),
+    ],
+)
+def test_one_that_is_better_beyond_noise_replaces_a_champion_that_is_hardly_smaller(
+    size: int, over: float | None, winner: str
+) -> None:
+    result = [judged("new", size, over=over), judged("champion", 100, champion=True), judged("encoder", 900, over=0.01)]
+    assert decide(result)[1] == winner
+    if winner == "new":
+        assert decide(result)[::2] == (
+            "promoted", "better than the champion beyond noise, not larger, and passes every gate",
+        )  # fmt: skip
+
+
+def test_candidates_that_were_not_built_or_not_tested_replace_no_champion() -> None:
+    others = [judged("new", 1, "not built", over=0.01), judged("other", 100, "not certified", bound=None)]
+    assert decide([*others, judged("champion", 100, champion=True)])[:2] == ("kept", "champion")
+
+
+def test_one_that_is_better_but_does_not_pass_replaces_no_champion() -> None:
+    result = [judged("new", 100, "fail", over=0.01), judged("champion", 100, champion=True)]
+    assert decide(result)[:2] == ("kept", "champion")
+
+
+def test_the_smallest_of_those_that_are_better_is_promoted() -> None:
+    champion = judged("champion", 100, champion=True)
+    assert decide([judged("one", 103, over=0.02), judged("two", 101, over=0.01), champion])[1] == "two"
+
+
+@pytest.mark.parametrize("verdict", ["fail", "inconclusive", "not certified", "not built"])
+def test_a_champion_that_does_not_pass_is_replaced_even_by_a_larger_one(verdict: CandidateVerdict) -> None:
+    result = [judged("new", 900), judged("champion", 100, verdict, champion=True)]
+    assert decide(result) == ("promoted", "new", "the champion no longer passes: reason of champion")
+
+
+def test_a_champion_whose_pass_has_no_evidence_does_not_pass() -> None:
+    champion = replace(judged("champion", 1, champion=True), gates=())
+    assert decide([judged("new", 9), champion])[:2] == ("promoted", "new")
+
+
+# --- nothing passed -------------------------------------------------------------------------------
+
+
+def test_when_nothing_passes_the_nearest_miss_is_named() -> None:
+    result = [
+        judged("far", 1, "fail", bound=-0.05),
+        judged("near", 2, "inconclusive", bound=-0.011),
+        judged("untested", 3, "not certified", bound=None),
+    ]
+    assert decide(result) == ("none", None, "no candidate passes every gate; nearest is near: reason of near")
+
+
+def test_when_nothing_was_tested_the_best_one_that_a_target_stopped_is_named() -> None:
+    slow = (gate("pass", "here measured"), gate("fail", "here p99_ms", "12 ms of at most 10 ms"))
+    result = [
+        judged("slow", 1, "not certified", bound=None, gates=slow, accuracy=0.9),
+        judged("slow and worse", 1, "not certified", bound=None, gates=slow, accuracy=0.8),
+        judged("beaten", 1, "not certified", bound=None, gates=(gate("pass"),), accuracy=0.95),
+        judged("unbuilt", 1, "not built", bound=None, gates=()),
+    ]
+    expected = "no candidate reached the test split; nearest is slow: here p99_ms: 12 ms of at most 10 ms"
+    assert decide(result) == ("none", None, expected)
+
+
+def test_of_two_equally_near_misses_the_first_is_named() -> None:
+    slow = (gate("fail", "here p99_ms", "12 ms of at most 10 ms"),)
+    tested = [judged(name, 1, "fail", bound=-0.02) for name in ("one", "two")]
+    stopped = [judged(name, 1, "not certified", bound=None, gates=slow) for name in ("one", "two")]
+    assert decide(tested)[2] == "no candidate passes every gate; nearest is one: reason of one"
+    assert decide(stopped)[2] == (
+        "no candidate reached the test split; nearest is one: here p99_ms: 12 ms of at most 10 ms"
+    )
+
+
+@pytest.mark.parametrize("candidates", [[], [judged("unbuilt", 1, "not built", bound=None, gates=())]])
+def test_without_any_result_nothing_is_promoted(candidates: list[Judged]) -> None:
+    assert decide(candidates) == ("none", None, "no candidate reached the test split")
+
+
+def test_when_nothing_passes_the_champion_stays_and_its_reason_is_told() -> None:
+    result = [judged("new", 1, "fail", bound=-0.05), judged("champion", 9, "fail", bound=0.0, champion=True)]
+    assert decide(result) == (
+        "none",
+        None,
+        "no candidate passes every gate; nearest is new: reason of new; "
+        "the champion does not pass either (reason of champion), and stays",
+    )
