@@ -7,6 +7,7 @@ from dataclasses import asdict
 
 from parsimony.data.splits import Splits
 from parsimony.decision import procedure
+from parsimony.decision.procedure import RunFacts
 from parsimony.decision.records import Cost, Decision
 from parsimony.decision.shortlist import Shortlist
 from parsimony.decision.verdicts import Entry
@@ -75,23 +76,15 @@ def decide(run: Session, splits: Splits, entries: Sequence[Entry], chosen: Short
     case = run.case(splits)
     comparisons = procedure.compare(case, entries, splits.truth("validation"))
     ruling = procedure.conclude(case, entries, chosen, comparisons)
-    return Decision(
-        outcome=ruling.outcome,
-        reason=ruling.reason,
+    facts = RunFacts(
         model=run.plan.model,
-        winner=ruling.winner,
-        reference=case.reference,
-        judged=ruling.judged,
-        gates=case.gates,
-        targets=run.targets,
-        dataset=splits.dataset,
-        smallest_certifiable_margin=ruling.smallest_certifiable_margin,
-        cost=_cost(run),
-        test_reuse=run.test_reuse,
-        seed=run.rules.seed,
-        started_at=run.started_at,
         run_id=run.id,
+        started_at=run.started_at,
+        seed=run.rules.seed,
+        test_reuse=run.test_reuse,
+        cost=_cost(run),
     )
+    return procedure.decision_of(case, ruling, splits.dataset, facts)
 
 
 def _cost(run: Session) -> Cost:

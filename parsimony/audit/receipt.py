@@ -21,8 +21,8 @@ from parsimony.candidates import BuiltBundle, Candidate, ModelSpec
 from parsimony.data.splits import Splits, read_splits
 from parsimony.decision import gates, procedure
 from parsimony.decision.certification import on_predictions
-from parsimony.decision.procedure import Case
-from parsimony.decision.records import Cost, Decision, GateSettings, Rules
+from parsimony.decision.procedure import Case, RunFacts
+from parsimony.decision.records import Cost, GateSettings, Rules
 from parsimony.decision.verdicts import Entry
 from parsimony.errors import DataError, InfrastructureError
 from parsimony.files import MANIFEST, digest_file
@@ -72,23 +72,15 @@ def _again(paper: Paper, folder: Path, bundles: Mapping[str, Path]) -> Mapping[s
     tests = on_predictions(procedure.test_set(splits), predictions, case.reference, rules)
     comparisons = procedure.compare(case, entries, splits.truth("validation"))
     ruling = procedure.decide(case, entries, comparisons, tests)
-    decision = Decision(
-        outcome=ruling.outcome,
-        reason=ruling.reason,
+    facts = RunFacts(
         model=paper["model"],
-        winner=ruling.winner,
-        reference=case.reference,
-        judged=ruling.judged,
-        gates=case.gates,
-        targets=case.targets,
-        dataset=splits.dataset,
-        smallest_certifiable_margin=ruling.smallest_certifiable_margin,
-        cost=_cost(paper["cost"]),
-        test_reuse=paper["test_reuse"],
-        seed=rules.seed,
-        started_at=paper["started_at"],
         run_id=paper["run_id"],
+        started_at=paper["started_at"],
+        seed=rules.seed,
+        test_reuse=paper["test_reuse"],
+        cost=_cost(paper["cost"]),
     )
+    decision = procedure.decision_of(case, ruling, splits.dataset, facts)
     return receipt(decision, version=None if paper["winner"] is None else paper["winner"]["version"])
 
 

@@ -14,9 +14,10 @@ import numpy as np
 
 from parsimony.data.slicing import rows_of
 from parsimony.data.splits import Splits
+from parsimony.data.table import Dataset
 from parsimony.decision import certification, verdicts, winner
 from parsimony.decision.certification import Tests
-from parsimony.decision.records import GateSettings, Judged, Outcome, TestSet
+from parsimony.decision.records import Cost, Decision, GateSettings, Judged, Outcome, TestSet
 from parsimony.decision.shortlist import Comparison, Shortlist, shortlist
 from parsimony.decision.verdicts import Entry
 from parsimony.measurement.records import TargetSettings
@@ -41,6 +42,18 @@ class Ruling:
     winner: str | None
     reason: str
     smallest_certifiable_margin: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunFacts:
+    """What a run says of itself beside its ruling."""
+
+    model: str
+    run_id: str
+    started_at: str
+    seed: int
+    test_reuse: int
+    cost: Cost
 
 
 def test_set(splits: Splits) -> TestSet:
@@ -89,3 +102,24 @@ def decide(case: Case, entries: Sequence[Entry], comparisons: Sequence[Compariso
     """Go the whole way from measured candidates to the winner."""
     chosen = fitting(case, entries, choose(case, comparisons))
     return conclude(case, certify(entries, chosen, tests), chosen, comparisons)
+
+
+def decision_of(case: Case, ruling: Ruling, dataset: Dataset, facts: RunFacts) -> Decision:
+    """Put a ruling, what it was about and what the run says of itself together."""
+    return Decision(
+        outcome=ruling.outcome,
+        reason=ruling.reason,
+        model=facts.model,
+        winner=ruling.winner,
+        reference=case.reference,
+        judged=ruling.judged,
+        gates=case.gates,
+        targets=case.targets,
+        dataset=dataset,
+        smallest_certifiable_margin=ruling.smallest_certifiable_margin,
+        cost=facts.cost,
+        test_reuse=facts.test_reuse,
+        seed=facts.seed,
+        started_at=facts.started_at,
+        run_id=facts.run_id,
+    )

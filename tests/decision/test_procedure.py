@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+from decisions import cost
 from test_verdicts import MEASUREMENT, REFERENCE, ROWS, SETTINGS, TARGET, TEST, TRUTH, Predictions, wrong_on
 
 from parsimony.candidates import BuiltBundle, Candidate, ModelSpec
@@ -12,11 +13,17 @@ from parsimony.data.splits import Splits
 from parsimony.data.table import Dataset, Table
 from parsimony.decision import gates, procedure, verdicts, winner
 from parsimony.decision.certification import on_predictions
-from parsimony.decision.procedure import Case
-from parsimony.decision.records import Rules
+from parsimony.decision.procedure import Case, RunFacts
+from parsimony.decision.records import Decision, Rules
 from parsimony.decision.verdicts import Entry
 
 CASE = Case(reference="reference", gates=SETTINGS, targets=(TARGET,), test_rows=len(TRUTH))
+
+
+DATASET = Dataset(
+    folder="", digest="d", labels=("a", "b", "c"), train_rows=3, validation_rows=3, test_rows=3, test_digest="t",
+    quarantined=(), notes=(),
+)  # fmt: skip
 
 
 def entry(family: str, predictions: np.ndarray, size_bytes: int) -> Entry:
@@ -90,8 +97,31 @@ def test_the_steps_one_by_one_give_what_the_whole_way_gives() -> None:
     )
 
 
+def test_a_decision_is_the_ruling_the_case_and_what_the_run_says_of_itself() -> None:
+    comparisons = procedure.compare(CASE, ENTRIES, TRUTH)
+    tests = on_predictions(TEST, Predictions(**PREDICTIONS), "reference", Rules(gates=SETTINGS))
+    ruling = procedure.decide(CASE, ENTRIES, comparisons, tests)
+    facts = RunFacts(model="m", run_id="r", started_at="2026-01-05", seed=7, test_reuse=3, cost=cost())
+    assert procedure.decision_of(CASE, ruling, DATASET, facts) == Decision(
+        outcome=ruling.outcome,
+        reason=ruling.reason,
+        model="m",
+        winner=ruling.winner,
+        reference="reference",
+        judged=ruling.judged,
+        gates=SETTINGS,
+        targets=(TARGET,),
+        dataset=DATASET,
+        smallest_certifiable_margin=ruling.smallest_certifiable_margin,
+        cost=cost(),
+        test_reuse=3,
+        seed=7,
+        started_at="2026-01-05",
+        run_id="r",
+    )
+
+
 def test_the_test_set_is_the_test_split_with_its_classes_and_slices() -> None:
-    labels = ("a", "b", "c")
     table = Table(
         source="t",
         texts=("x", "y", "z"),
@@ -99,12 +129,8 @@ def test_the_test_set_is_the_test_split_with_its_classes_and_slices() -> None:
         rows=(1, 2, 3),
         slices=(("region", ("eu", "us", "eu")),),
     )
-    dataset = Dataset(
-        folder="", digest="d", labels=labels, train_rows=3, validation_rows=3, test_rows=3, test_digest="t",
-        quarantined=(), notes=(),
-    )  # fmt: skip
     other = replace(table, labels=("c", "c", "c"))
-    test = procedure.test_set(Splits(dataset, {"train": other, "validation": other, "test": table}))
+    test = procedure.test_set(Splits(DATASET, {"train": other, "validation": other, "test": table}))
     assert (test.truth.tolist(), test.classes, len(test)) == ([1, 0, 1], 3, 3)
     assert {key: rows.tolist() for key, rows in test.slices.items()} == {
         ("label", "a"): [False, True, False],

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 from bundles import write_tiny_bundle
+from decisions import ENVIRONMENT
 
 from parsimony.bundle import predict
 from parsimony.bundle.folder import describe
@@ -28,7 +29,7 @@ from parsimony.data.table import Dataset
 from parsimony.decision.journal import Champion, fold
 from parsimony.decision.records import Certificate, Cost, Decision, GateSettings, Judged, Outcome, Score
 from parsimony.errors import InfrastructureError, PlanError
-from parsimony.measurement.records import Environment, Measurement, Quantile, TargetSettings
+from parsimony.measurement.records import Measurement, Quantile, TargetSettings
 from parsimony.tasks.registry import promotion
 from parsimony.tasks.registry.metrics import numbers_of
 from parsimony.tasks.registry.promotion import (
@@ -100,19 +101,7 @@ def measured(target: str, p99_ms: float) -> Measurement:
         startup_s=0.2,
         noise=0.01,
         stable=True,
-        environment=Environment(
-            cpu="Example CPU",
-            isa=("avx2",),
-            cores=2,
-            quota_cores=None,
-            memory_bytes=8_000_000_000,
-            governor="performance",
-            load_1m=0.1,
-            platform="linux",
-            python="3.11.7",
-            versions=(("onnxruntime", "1.31.1"),),
-            threads=1,
-        ),
+        environment=replace(ENVIRONMENT, cpu="Example CPU"),
     )
 
 
