@@ -221,6 +221,17 @@ def test_the_audit_refuses_changed_data(first: dict[str, Any], work: Path, tmp_p
         differences(folder, work)
 
 
+def test_a_receipt_of_another_format_is_refused_by_its_number(
+    first: dict[str, Any], work: Path, tmp_path: Path
+) -> None:
+    folder = evidence(work, first, tmp_path)
+    paper = json.loads((folder / "receipt.json").read_text(encoding="utf-8"))
+    del paper["format"]  # as version 0.1 wrote it
+    (folder / "receipt.json").write_text(json.dumps(paper), encoding="utf-8")
+    with pytest.raises(DataError, match="format 1, this version reads 2"):
+        differences(folder, work)
+
+
 # --- again ----------------------------------------------------------------------------------------
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import csv
 import functools
+import gc
 import random
 import tempfile
 from collections.abc import Iterable
@@ -139,6 +140,12 @@ def material(base: Path, spec: ModelSpec, start: Path | None = None) -> Material
     )
 
 
+def freeze() -> None:
+    """Take all that is imported out of the garbage collector's hands: the Trainer calls it, which else takes a second."""
+    gc.collect()
+    gc.freeze()
+
+
 @functools.cache
 def base_of(architecture: Architecture) -> Path:
     """Return the tiny base of this architecture, made once a session."""
@@ -151,6 +158,7 @@ def checkpoint(architecture: Architecture, name: Name) -> Checkpoint:
     spec = spec_of(architecture, name)
     before: dict[Name, Name] = {"reference": "frozen", "student": "reference", "narrow": "reference"}
     start = Path(checkpoint(architecture, before[name]).folder) if name in before else None
+    freeze()
     return checkpoint_of(material(base_of(architecture), spec, start), DATA, Path(_SESSION.name) / "checkpoints")
 
 

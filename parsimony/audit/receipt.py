@@ -29,7 +29,7 @@ from parsimony.files import MANIFEST, digest_file
 from parsimony.measurement.json_format import from_json
 from parsimony.measurement.records import TargetSettings
 from parsimony.reporting.evidence import prediction_file, read_predictions
-from parsimony.reporting.receipt import receipt
+from parsimony.reporting.receipt import RECEIPT_FORMAT, receipt
 
 Paper = Mapping[str, Any]
 
@@ -42,10 +42,19 @@ def audit(folder: Path, bundles: Sequence[Path]) -> tuple[str, ...]:
     """
     try:
         paper: Paper = json.loads((folder / "receipt.json").read_text(encoding="utf-8"))
+        _require_format(folder, paper)
         again = json.loads(json.dumps(_again(paper, folder, by_digest(bundles)), allow_nan=False))
     except (OSError, KeyError, TypeError, ValueError, InfrastructureError) as error:
         raise DataError(f"{folder}: the receipt cannot be recomputed: {type(error).__name__}: {error}") from error
     return tuple(_differences("", paper, again))
+
+
+def _require_format(folder: Path, paper: Paper) -> None:
+    if (written := paper.get("format", 1)) != RECEIPT_FORMAT:
+        raise DataError(
+            f"{folder}: the receipt has format {written}, this version reads {RECEIPT_FORMAT}; audit it with the version "
+            "that wrote it"
+        )
 
 
 def by_digest(folders: Sequence[Path]) -> dict[str, Path]:

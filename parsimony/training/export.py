@@ -41,15 +41,18 @@ def export(classifier: Classifier) -> onnx.ModelProto:
         model = onnx.load(Path(scratch) / "model.onnx")
     weight, bias = (p.detach().float().numpy() for p in (classifier.head.weight, classifier.head.bias))
     rewrite.drop_token_types(model)
-    if (inputs := {node.name for node in model.graph.input}) != _INPUTS:
-        kind = classifier.encoder.config.model_type
-        raise PlanError(
-            f"a {kind} graph takes {', '.join(sorted(inputs))}, expected {' and '.join(sorted(_INPUTS))} only"
-        )
+    require_inputs(model, classifier.encoder.config.model_type)
     rewrite.fold_copies(model)
     rewrite.add_mean_head(model, weight, bias)
     rewrite.strip(model)
     return model
+
+
+def require_inputs(model: onnx.ModelProto, architecture: str) -> None:
+    """Raise PlanError unless a graph takes tokens and their mask, and nothing else."""
+    if (inputs := {node.name for node in model.graph.input}) != _INPUTS:
+        names, expected = ", ".join(sorted(inputs)), " and ".join(sorted(_INPUTS))
+        raise PlanError(f"a {architecture} graph takes {names}, expected {expected} only")
 
 
 def check_parity(model: onnx.ModelProto, classifier: Classifier, rows: Sequence[Sequence[int]]) -> None:

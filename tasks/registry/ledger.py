@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 EXPERIMENT = "parsimony-ledger"
 _SPLIT_TAG, _QUESTION_TAG, _MODEL_TAG = "parsimony.test_digest", "parsimony.question", "parsimony.model"
+_OLD_SPLIT_TAG = "parsimony.sealed_digest"  # of version 0.1: what a split has answered stays answered
 _PAGE = 1_000
 
 
@@ -38,12 +39,14 @@ def record_question(registry: Registry, test_digest: str, question: str, *, mode
 
 
 def _questions(client: MlflowClient, experiment: str, test_digest: str) -> frozenset[str]:
+    return frozenset().union(*(_tagged(client, experiment, tag, test_digest) for tag in (_SPLIT_TAG, _OLD_SPLIT_TAG)))
+
+
+def _tagged(client: MlflowClient, experiment: str, tag: str, test_digest: str) -> frozenset[str]:
     digests: set[str] = set()
     token: str | None = None
     while True:
-        page = client.search_runs(
-            [experiment], f"tags.`{_SPLIT_TAG}` = '{test_digest}'", max_results=_PAGE, page_token=token
-        )
+        page = client.search_runs([experiment], f"tags.`{tag}` = '{test_digest}'", max_results=_PAGE, page_token=token)
         digests |= {run.data.tags[_QUESTION_TAG] for run in page}
         token = page.token
         if not token:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
 import pytest
+from decisions import measurement
 from scipy.optimize import brentq, minimize_scalar
 from scipy.stats import binom, binomtest, bootstrap, norm
 from sklearn.metrics import f1_score
@@ -491,3 +493,9 @@ def test_a_duration_that_is_none_is_refused(wrong: float) -> None:
 
 def test_a_test_that_can_just_reach_the_shared_level_takes_its_share() -> None:
     assert stats.shared_level([0.05, 0.01], 0.05) == 0.025
+
+
+def test_a_p99_of_fewer_than_368_samples_is_not_given() -> None:
+    enough = replace(measurement(1.0), samples=368)
+    assert quantiles.p99_of(enough) == enough.p99
+    assert quantiles.p99_of(replace(enough, samples=367)) is None

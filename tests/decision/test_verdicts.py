@@ -398,3 +398,28 @@ def test_without_a_champion_there_is_nothing_to_compare_with() -> None:
     [done] = asked((mine,), (mine.id,), asked_for)
     assert done.certificate is not None
     assert done.certificate.over_champion is None
+
+
+# --- what a verdict carries -----------------------------------------------------------------------
+
+
+def test_a_candidate_that_was_not_certified_still_faces_its_targets() -> None:
+    mine = entry("student", measurements=(MEASUREMENT,))
+    judged = verdicts.verdict(mine, (TARGET,), SETTINGS, {}, "reference")
+    assert judged.verdict == "not certified"
+    assert judged.gates == verdicts.fits(mine, (TARGET,)) != ()
+
+
+def test_a_verdict_carries_what_was_measured_and_the_validation_score() -> None:
+    mine = replace(evaluated_entry("student", REFERENCE), measurements=(MEASUREMENT,))
+    judged = verdicts.verdict(mine, (TARGET,), SETTINGS, {}, "reference")
+    assert (judged.validation, judged.measurements) == (mine.validation, (MEASUREMENT,))
+
+
+def test_a_champion_of_the_sequence_keeps_its_place_and_is_asked_once() -> None:
+    first, champion = entry("student"), replace(entry("linear"), is_champion=True)
+    predictions = Predictions(reference=REFERENCE, **{first.id: REFERENCE, champion.id: REFERENCE})
+    _, done = asked((first, champion), (first.id, champion.id), predictions)
+    assert done.certificate is not None
+    assert (done.certificate.position, done.certificate.over_champion) == (2, None)
+    assert predictions.asked.count(champion.id) == 1

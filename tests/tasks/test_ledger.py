@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from parsimony.tasks.registry.ledger import questions, record_question
-from parsimony.tasks.registry.tracking import Registry
+from parsimony.tasks.registry.ledger import EXPERIMENT, questions, record_question
+from parsimony.tasks.registry.tracking import Registry, connected, experiment_of
 
 pytestmark = pytest.mark.slow
 SPLIT, OTHER = "a" * 64, "b" * 64
@@ -38,3 +38,13 @@ def test_the_ledger_is_found_again_by_whoever_opens_the_same_registry(registry: 
     again = Registry(tracking_uri=registry.tracking_uri, artifact_root=str(tmp_path))
     record_question(registry, "c" * 64, "q", model="m", run_id="6")
     assert questions(again, "c" * 64) == {"q"}
+
+
+def test_questions_that_version_0_1_wrote_down_still_count(registry: Registry) -> None:
+    split = "d" * 64
+    record_question(registry, split, "new", model="m", run_id="7")
+    with connected(registry) as client:
+        experiment = experiment_of(client, registry, EXPERIMENT)
+        client.create_run(experiment, tags={"parsimony.sealed_digest": split, "parsimony.question": "old"})
+    assert questions(registry, split) == {"new", "old"}
+    assert record_question(registry, split, "old", model="m", run_id="8") == 2

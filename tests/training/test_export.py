@@ -20,7 +20,7 @@ from parsimony.data.table import Texts
 from parsimony.errors import PlanError
 from parsimony.graphs import rewrite
 from parsimony.training.classifier import Classifier, all_logits, load_base, pad
-from parsimony.training.export import OPSET, ParityError, check_parity, compare, export
+from parsimony.training.export import OPSET, ParityError, check_parity, compare, export, require_inputs
 
 _exported: dict[str, tuple[Classifier, onnx.ModelProto]] = {}
 
@@ -91,6 +91,17 @@ def test_the_file_says_nothing_about_the_machine_that_made_it(architecture: Arch
     assert not [node for node in model.graph.node if node.doc_string or node.metadata_props]
 
 
+@pytest.mark.parametrize("inputs", [("input_ids",), ("input_ids", "attention_mask", "position_ids"), ()])
+def test_a_graph_of_other_inputs_than_tokens_and_a_mask_is_refused(inputs: tuple[str, ...]) -> None:
+    model = onnx.ModelProto()
+    model.graph.input.extend(onnx.ValueInfoProto(name=name) for name in inputs)
+    with pytest.raises(
+        PlanError, match=rf"a gpt2 graph takes {', '.join(sorted(inputs))}, expected attention_mask and"
+    ):
+        require_inputs(model, "gpt2")
+
+
+@pytest.mark.slow
 def test_a_model_that_needs_more_than_tokens_and_a_mask_is_refused(tmp_path: Path) -> None:
     from transformers import GPT2Config, GPT2Model
 

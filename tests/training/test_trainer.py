@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from tinymodels import LABELS, base_of, tables
+from tinymodels import LABELS, base_of, freeze, tables
 
 from parsimony.data.labels import class_numbers
 from parsimony.training import qat
@@ -20,6 +20,7 @@ RECIPE = Recipe(epochs=8, patience=8, learning_rate=5e-3, batch_size=16)
 
 
 def fresh() -> Classifier:
+    freeze()
     return load_base(base_of("bert"), classes=4, max_tokens=32)
 
 
