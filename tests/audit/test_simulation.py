@@ -17,12 +17,14 @@ def cells() -> list[simulation.Cell]:
     return simulation.simulate(400, rows=(300, 3_000), discordances=(0.01, 0.05), candidates=(1, 10), seed=3)
 
 
+@pytest.mark.slow
 def test_a_worse_model_is_promoted_no_more_often_than_promised(cells: list[simulation.Cell]) -> None:
     result = simulation.summary(cells)
     assert (result["cells"], result["worlds"]) == (8, 6_400)
     assert result["holds"], result
 
 
+@pytest.mark.slow
 def test_rules_that_compare_two_numbers_promote_worse_models_far_more_often(cells: list[simulation.Cell]) -> None:
     many = [cell for cell in cells if cell.candidates == 10]
     assert min(cell.false["fixed drop"] for cell in many) > 0.3
@@ -30,6 +32,7 @@ def test_rules_that_compare_two_numbers_promote_worse_models_far_more_often(cell
     assert max(cell.false["smallest first"] for cell in many) > 0.15
 
 
+@pytest.mark.slow
 def test_an_equal_model_is_found_where_the_rows_suffice(cells: list[simulation.Cell]) -> None:
     power = {(cell.rows, cell.discordance, cell.candidates): cell.power for cell in cells}
     assert power[3_000, 0.01, 1] > 0.9
@@ -42,6 +45,7 @@ def test_the_same_seed_gives_the_same_cells() -> None:
     assert "| 300 | 2 | 3 |" in simulation_page.table(first)
 
 
+@pytest.mark.slow
 def test_the_figure_has_a_panel_for_each_number_of_rows_and_a_line_for_each_rule(cells: list[simulation.Cell]) -> None:
     text = simulated(cells, 0.05)
     root = ElementTree.fromstring(text)

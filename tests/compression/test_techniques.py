@@ -332,8 +332,8 @@ def test_a_weight_that_two_layers_share_is_quantised_once_and_for_both() -> None
     assert [(counts.get("MatMulInteger"), counts.get("MatMul")) for counts in products] == [(1, 1), (2, None)]
 
 
-@pytest.mark.parametrize("classes", [2, 3, 4, 5, 33])
-@pytest.mark.parametrize("name", ["int8", "mixed", "int4"])
+@pytest.mark.parametrize("classes", [2, *(pytest.param(n, marks=pytest.mark.slow) for n in (3, 4, 5)), 33])
+@pytest.mark.parametrize("name", ["int8", pytest.param("mixed", marks=pytest.mark.slow), "int4"])
 def test_few_classes_and_odd_numbers_of_them_are_quantised_too(classes: int, name: str, tmp_path: Path) -> None:
     labels = tuple(f"class {i}" for i in range(classes))
     given = material(base_of("bert"), spec_of("bert", "linear"))

@@ -32,6 +32,7 @@ def test_no_share_of_rows_apart_gives_more_false_certificates_than_promised(n: i
     assert max(shares) > 0.035
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("n", "margin"), [(60, 0.05), (20, 0.2), (30, 0.1), (50, 0.2), (7, 0.3), (5, 0.5), (268, 0.01)]
 )
@@ -49,6 +50,7 @@ def test_it_is_the_smallest_that_keeps_the_level_at_every_point_of_the_grid(n: i
     assert exact_test.critical_value(n, margin, 0.95) == pytest.approx(max(largest, float(norm.ppf(0.95))), rel=1e-8)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("n", "margin", "value"),
     [(3080, 0.01, 1.645536013197067), (1821, 0.02, 1.649908471616434), (650, 0.03, 1.6476096128336402)],
@@ -66,6 +68,7 @@ def test_rows_without_a_loss_certify_from_the_number_on_that_the_promise_takes()
         assert (bound > -margin) is certified, (n, margin)
 
 
+@pytest.mark.slow
 def test_the_level_is_kept_where_every_row_is_apart() -> None:
     """The end of the grid: the candidate alone is right on 1,000 of 8,000 rows, the reference alone on all others."""
     n, margin = 8_000, 0.75
@@ -97,6 +100,7 @@ def test_the_nominal_value_does_not_keep_its_level_where_the_exact_one_does() ->
     assert 0.99**299 < 0.05
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("n", "margin", "confidence"), [(3080, 0.01, 0.95), (10_000, 0.02, 0.95), (3000, 0.01, 0.99)])
 def test_with_many_rows_it_comes_near_the_normal_quantile(n: int, margin: float, confidence: float) -> None:
     nominal = float(norm.ppf(confidence))

@@ -181,6 +181,7 @@ def test_a_loss_beyond_the_margin_asks_for_no_rows() -> None:
     assert gates.quality(certificate, SETTINGS).reason.endswith("not enough rows to tell")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("b", "c", "end"), [(2, 1, 0), (60, 0, 1)])
 def test_a_bound_just_at_the_margin_is_not_beyond_it(b: int, c: int, end: int) -> None:
     """Neither the lower one, to pass, nor the upper one, to fail; those of macro-F1 do not depend on the margin."""
@@ -214,6 +215,7 @@ def test_macro_f1_is_judged_by_its_own_bounds() -> None:
     assert (certificate.verdict, certificate.lower_bound, certificate.difference) == ("pass", low, expected)
 
 
+@pytest.mark.slow
 def test_macro_f1_is_resampled_from_the_seed() -> None:
     """With a rare class the bound is the bootstrap's own."""
     truth = np.arange(200) % 2

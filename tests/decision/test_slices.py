@@ -217,6 +217,7 @@ def test_the_verdict_is_that_of_the_enumerated_test() -> None:
         assert verdict == ("fail" if harmed else "pass")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("n", "k", "worlds", "floor"), [(1, 2, 200, 0.8), (10, 20, 60, 0.8), (40, 77, 60, 0.0), (200, 20, 60, 0.0)]
 )
@@ -233,6 +234,7 @@ def test_honest_models_with_overlapping_slices_hardly_ever_fail(n: int, k: int, 
     assert failed <= binom.isf(0.001, worlds, 0.05)
 
 
+@pytest.mark.slow
 def test_real_harm_is_found() -> None:
     """One of 77 labels loses 60 % of its 40 rows; all others keep every row."""
     result = [

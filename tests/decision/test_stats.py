@@ -317,6 +317,7 @@ def test_macro_f1_bounds_lie_as_far_from_the_difference_as_the_score_interval_fr
     assert stats.macro_f1_bounds(truth, truth, candidate, 5, 0.95, 0) == pytest.approx(expected, abs=1e-12)
 
 
+@pytest.mark.slow
 def test_with_a_rare_class_the_bounds_of_macro_f1_are_the_bootstraps_and_follow_the_seed() -> None:
     """Against scipy's own percentile bootstrap; two rows of 200 decide a third of the metric."""
     truth, reference, candidate = rare()
@@ -357,6 +358,7 @@ def test_a_proportion_that_cannot_be_is_refused(correct: int, n: int) -> None:
 # --- several tests at once ------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("least", "expected"),
     [
@@ -472,6 +474,7 @@ def test_three_wild_rounds_of_twenty_do_not_move_a_ratio_far() -> None:
     assert 1.0 < low <= value <= high < 1.02
 
 
+@pytest.mark.slow
 def test_the_interval_of_a_ratio_holds_the_truth_nineteen_times_in_twenty() -> None:
     rng = np.random.default_rng(0)
     outside = 0

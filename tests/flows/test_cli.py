@@ -122,6 +122,7 @@ def test_a_server_that_does_not_answer_is_one_line_and_status_4(name: str, addre
     assert "Traceback" not in done.stderr and done.stdout == ""
 
 
+@pytest.mark.slow
 def test_bench_shows_every_scenario_and_what_they_are_to_be_held_against(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

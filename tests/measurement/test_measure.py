@@ -33,6 +33,7 @@ from parsimony.measurement.measure import (
     measure,
     noise_of,
 )
+from parsimony.measurement.processes import Process, ask, started, texts_file
 from parsimony.measurement.records import Disturbance, TargetSettings
 
 HERE = TargetSettings(name="here", threads=1, p99_ms=None, peak_rss_bytes=None, size_bytes=None)
@@ -89,7 +90,10 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> BuiltBundle:
 
 @pytest.fixture(scope="module")
 def predicted(tiny: BuiltBundle) -> Predicted:
-    return judge(Path(tiny.folder), TEXTS * 10, HERE)
+    ballast = np.ones(24 * MIB)
+    predicted = judge(Path(tiny.folder), TEXTS * 10, HERE)
+    assert ballast.nbytes == 192 * MIB
+    return predicted
 
 
 def test_the_predictions_are_those_of_the_bundle(tiny: BuiltBundle, predicted: Predicted) -> None:
@@ -128,6 +132,7 @@ def test_a_graph_that_works_longer_is_measured_to_take_longer(tiny: BuiltBundle,
     assert [LABELS[n] for n in again.classes] == load(Path(tiny.folder)).predict(TEXTS)
 
 
+@pytest.mark.slow
 def test_peak_memory_grows_with_the_bundle(predicted: Predicted, tmp_path: Path) -> None:
     heavy = write_tiny_bundle(tmp_path / "heavy", padding_floats=8 * MIB)
     assert heavy.size_bytes > 32 * MIB
@@ -135,15 +140,18 @@ def test_peak_memory_grows_with_the_bundle(predicted: Predicted, tmp_path: Path)
     assert measurement.peak_rss_bytes - predicted.measurement.peak_rss_bytes > 32 * MIB
 
 
-def test_the_memory_of_the_measuring_side_is_not_counted(tiny: BuiltBundle) -> None:
-    ballast = np.ones(24 * MIB)
-    measurement = judge(Path(tiny.folder), TEXTS, HERE).measurement
-    assert measurement.peak_rss_bytes < ballast.nbytes
+def test_the_memory_of_the_measuring_side_is_not_counted(predicted: Predicted) -> None:
+    """It held 192 MiB of ballast meanwhile."""
+    assert predicted.measurement.peak_rss_bytes < 192 * MIB
 
 
-def test_a_bundle_that_cannot_be_loaded_ends_with_the_reason(tiny: BuiltBundle, tmp_path: Path) -> None:
+def test_a_bundle_that_cannot_be_loaded_ends_with_the_reason(tmp_path: Path) -> None:
     with pytest.raises(InfrastructureError, match=r"the measuring process ended: .*nowhere has no manifest\.json"):
         judge(tmp_path / "nowhere", TEXTS, HERE)
+
+
+@pytest.mark.slow
+def test_a_bundle_that_was_damaged_ends_the_measurement_of_all(tiny: BuiltBundle, tmp_path: Path) -> None:
     damaged = write_tiny_bundle(tmp_path / "damaged")
     (Path(damaged.folder) / "labels.json").write_text("[]", encoding="utf-8")
     with pytest.raises(InfrastructureError, match=r"the measuring process ended: .*labels\.json has "):
@@ -222,6 +230,31 @@ def test_more_than_one_percent_stolen_or_any_holding_back_disturbs(
 # --- known beforehand -----------------------------------------------------------------------------
 
 
+def processes_with(folder: Path, **work: tuple[float, float]) -> list[Process]:
+    """Start a process with the first and one with the second value of this kind of work; return both and their memory."""
+    [(kind, values)] = work.items()
+    started_processes = []
+    for value in values:
+        known = known_work.Known(**{"hashed_bytes": 1000, kind: value})
+        path = known_work.write(folder / f"{value}.json", known)
+        with texts_file(TEXTS) as texts, started(path, texts, 1, known_work.MODULE) as process:
+            memory = ask(process.process, do="memory")
+            started_processes.append(replace(process, said={**process.said, **memory}))
+    return started_processes
+
+
+def test_a_process_is_started_when_its_work_is_loaded(tmp_path: Path) -> None:
+    quick, slow = processes_with(tmp_path, load_s=(0.0, 0.6))
+    assert 0.3 < slow.startup_s - quick.startup_s < 0.9
+
+
+def test_the_peak_memory_of_a_process_is_what_it_really_held(tmp_path: Path) -> None:
+    light, heavy = processes_with(tmp_path, ballast_bytes=(0, 100 * MIB))
+    held = heavy.said["peak_rss_bytes"] - light.said["peak_rss_bytes"]
+    assert held == pytest.approx(100 * MIB, rel=0.05)
+
+
+@pytest.mark.slow
 def test_startup_lasts_as_long_as_loading_does(tmp_path: Path) -> None:
     quick, slow = (
         known_work.write(tmp_path / f"{load_s}.json", known_work.Known(hashed_bytes=1000, load_s=load_s))
@@ -231,6 +264,7 @@ def test_startup_lasts_as_long_as_loading_does(tmp_path: Path) -> None:
     assert 0.3 < measurements["slow"].startup_s - measurements["quick"].startup_s < 0.9
 
 
+@pytest.mark.slow
 def test_peak_memory_is_what_the_process_really_held(tmp_path: Path) -> None:
     light, heavy = (
         known_work.write(tmp_path / f"{size}.json", known_work.Known(hashed_bytes=1000, ballast_bytes=size))

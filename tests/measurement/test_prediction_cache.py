@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+import shutil
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from parsimony.candidates import BuiltBundle
 from parsimony.data.table import Texts
 from parsimony.errors import InfrastructureError
 from parsimony.files import digest_file
+from parsimony.measurement.measure import Predicted
 from parsimony.measurement.prediction_cache import predictions_of
 from parsimony.measurement.records import TargetSettings
 
@@ -21,35 +23,46 @@ HERE = TargetSettings(name="here", threads=1, p99_ms=None, peak_rss_bytes=None, 
 TEXTS = Texts.of(("hello money money", "sun", "send hi", "nothing known"))
 
 
-@pytest.fixture
-def bundle(tmp_path: Path) -> BuiltBundle:
-    return write_tiny_bundle(tmp_path / "tiny")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """A bundle that was asked once, where its predictions are kept, and what they were."""
+
+    bundle: BuiltBundle
+    store: Path
+    first: Predicted
+
+
+@pytest.fixture(scope="module")
+def asked(tmp_path_factory: pytest.TempPathFactory) -> Asked:
+    folder = tmp_path_factory.mktemp("asked")
+    bundle, store = write_tiny_bundle(folder / "tiny"), folder / "predictions"
+    return Asked(bundle=bundle, store=store, first=predictions_of(bundle, TEXTS, HERE, store))
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Path:
-    return tmp_path / "predictions"
+def store(asked: Asked, tmp_path: Path) -> Path:
+    """Return a store that holds the predictions of the bundle that was asked, and those only."""
+    return Path(shutil.copytree(asked.store, tmp_path / "predictions"))
 
 
 def kept(store: Path) -> dict[str, str]:
     return {path.name: digest_file(path) for path in store.glob("*.json")}
 
 
-def test_a_bundle_is_asked_once(bundle: BuiltBundle, store: Path) -> None:
-    first = predictions_of(bundle, TEXTS, HERE, store)
+def test_a_bundle_is_asked_once(asked: Asked, store: Path) -> None:
     before = kept(store)
-    (Path(bundle.folder) / "model.onnx").unlink()  # who asks again gets no prediction
-    second = predictions_of(bundle, Texts.of(list(TEXTS.texts)), HERE, store)
-    np.testing.assert_array_equal(second.classes, first.classes)
-    assert second.classes.dtype == first.classes.dtype
-    assert second.measurement == first.measurement
+    gone = replace(asked.bundle, folder=str(store / "gone"))  # who asks again gets no prediction
+    second = predictions_of(gone, Texts.of(list(TEXTS.texts)), HERE, store)
+    np.testing.assert_array_equal(second.classes, asked.first.classes)
+    assert second.classes.dtype == asked.first.classes.dtype
+    assert second.measurement == asked.first.measurement
     assert kept(store) == before
     assert len(before) == 1
 
 
-def test_the_predictions_are_those_of_the_bundle(bundle: BuiltBundle, store: Path) -> None:
-    classes = predictions_of(bundle, TEXTS, HERE, store).classes
-    assert [LABELS[number] for number in classes] == load(Path(bundle.folder)).predict(TEXTS.texts)
+def test_the_predictions_are_those_of_the_bundle(asked: Asked) -> None:
+    classes = asked.first.classes
+    assert [LABELS[number] for number in classes] == load(Path(asked.bundle.folder)).predict(TEXTS.texts)
 
 
 OTHERS = {
@@ -62,10 +75,7 @@ OTHERS = {
 
 
 @pytest.mark.parametrize("what", ["bundle", *(pytest.param(name, marks=pytest.mark.slow) for name in list(OTHERS)[1:])])
-def test_another_bundle_other_texts_and_other_targets_are_asked_again(
-    bundle: BuiltBundle, store: Path, tmp_path: Path, what: str
-) -> None:
-    predictions_of(bundle, TEXTS, HERE, store)
+def test_another_bundle_other_texts_and_other_targets_are_asked_again(what: str, store: Path, tmp_path: Path) -> None:
     other, texts, target = OTHERS[what](tmp_path)
     predicted = predictions_of(other, texts, target, store)
     assert len(kept(store)) == 2
@@ -73,21 +83,21 @@ def test_another_bundle_other_texts_and_other_targets_are_asked_again(
     assert len(predicted.classes) == len(texts)
 
 
-def test_a_limit_that_is_raised_asks_nothing_again(bundle: BuiltBundle, store: Path) -> None:
-    first = predictions_of(bundle, TEXTS, HERE, store)
-    again = predictions_of(bundle, TEXTS, replace(HERE, p99_ms=5.0, size_bytes=1), store)
-    assert asdict(again.measurement) == asdict(first.measurement)
+def test_a_limit_that_is_raised_asks_nothing_again(asked: Asked, store: Path) -> None:
+    again = predictions_of(asked.bundle, TEXTS, replace(HERE, p99_ms=5.0, size_bytes=1), store)
+    assert asdict(again.measurement) == asdict(asked.first.measurement)
     assert len(kept(store)) == 1
 
 
-def test_the_same_bundle_in_another_folder_is_not_asked_again(bundle: BuiltBundle, store: Path, tmp_path: Path) -> None:
+def test_the_same_bundle_in_another_folder_is_not_asked_again(asked: Asked, store: Path, tmp_path: Path) -> None:
     copy = write_tiny_bundle(tmp_path / "copy")
-    assert copy.digest == bundle.digest
-    first = predictions_of(bundle, TEXTS, HERE, store)
-    assert predictions_of(copy, TEXTS, HERE, store).measurement == first.measurement
+    assert copy.digest == asked.bundle.digest
+    assert predictions_of(copy, TEXTS, HERE, store).measurement == asked.first.measurement
+    assert len(kept(store)) == 1
 
 
-def test_a_bundle_that_fails_leaves_no_predictions(bundle: BuiltBundle, store: Path) -> None:
+def test_a_bundle_that_fails_leaves_no_predictions(tmp_path: Path) -> None:
+    bundle, store = write_tiny_bundle(tmp_path / "tiny"), tmp_path / "predictions"
     (Path(bundle.folder) / "model.onnx").write_bytes(b"no graph")
     with pytest.raises(InfrastructureError):
         predictions_of(bundle, TEXTS, HERE, store)

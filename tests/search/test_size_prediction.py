@@ -48,7 +48,9 @@ def sizes_of(architecture: Architecture, folder: Path) -> dict[str, tuple[int, i
     return sizes
 
 
-@pytest.mark.parametrize("architecture", TOLERANCE)
+@pytest.mark.parametrize(
+    "architecture", [name if name == "bert" else pytest.param(name, marks=pytest.mark.slow) for name in TOLERANCE]
+)
 def test_even_of_a_tiny_base_the_whole_ladder_is_built_as_predicted(architecture: Architecture, tmp_path: Path) -> None:
     result = sizes_of(architecture, tmp_path)
     assert len(result) == 7 + 4 + 3 + (0 if architecture == "modernbert" else 3)

@@ -48,10 +48,11 @@ def lines(findings: Iterable[Finding]) -> set[str]:
     return {finding.line() for finding in findings}
 
 
-def test_good_tables_pass_unchanged_and_without_a_word() -> None:
+def test_good_tables_pass_unchanged_and_without_a_word(capfd: pytest.CaptureFixture[str]) -> None:
     train, test = table(*GOOD), held_out(*TEST)
     assert check(train, test, RULES) == Checked(train=train, test=test, quarantined=(), notes=())
     assert check(train, None, RULES) == Checked(train=train, test=None, quarantined=(), notes=())
+    assert capfd.readouterr() == ("", "")
 
 
 def test_every_kind_of_row_that_cannot_be_used_is_set_aside_with_its_reason_and_no_other() -> None:
@@ -362,6 +363,7 @@ def test_rules_that_make_no_sense_are_refused() -> None:
             dataclasses.replace(RULES, max_quarantined_share=share)
 
 
+@pytest.mark.slow
 def test_checking_prints_nothing(capfd: pytest.CaptureFixture[str]) -> None:
     check(table(*GOOD, ("", "a")), held_out(*TEST), RULES)
     assert capfd.readouterr() == ("", "")

@@ -175,7 +175,7 @@ def test_narrowing_follows_the_order_of_the_new_numbers() -> None:
         ("bert", "encoder.layer"),
         pytest.param("distilbert", "transformer.layer", marks=pytest.mark.slow),
         pytest.param("roberta", "encoder.layer", marks=pytest.mark.slow),
-        ("modernbert", "layers"),
+        pytest.param("modernbert", "layers", marks=pytest.mark.slow),
     ],
 )
 def test_the_layers_are_found_whatever_they_are_called(architecture: Architecture, name: str) -> None:
@@ -212,6 +212,14 @@ def test_a_shorter_encoder_is_the_one_that_its_configuration_describes(
     assert not np.allclose(expected, whole)
 
 
+def test_a_layer_of_other_sizes_than_its_configuration_says_is_refused() -> None:
+    made = loaded("bert")
+    classifiers.layers_of(made.encoder)[1][2].output.dense = torch.nn.Linear(7, 48)
+    with pytest.raises(ValueError, match="layer 2 of a bert does not fit place 1"):
+        classifiers.keep_layers(made, (0, 2))
+
+
+@pytest.mark.slow
 def test_a_layer_that_does_not_fit_its_new_place_is_refused() -> None:
     with pytest.raises(ValueError, match="layer 1 of a modernbert does not fit place 0"):
         classifiers.keep_layers(loaded("modernbert"), (1, 2))

@@ -251,6 +251,17 @@ def test_a_base_whose_tokenizer_cannot_be_trimmed_is_fine_tuned_with_all_its_row
     assert accuracy_of(tmp_path / "tuned") > 0.5
 
 
+def test_a_position_that_is_counted_from_a_token_that_would_move_keeps_all_rows() -> None:
+    classifier = load_base(base_of("bert"), classes=2, max_tokens=64)
+    rows = classifier.encoder.config.vocab_size
+    for start, moves in ((0, False), (rows - 1, True)):
+        positions = torch.nn.Embedding(96, 48)
+        positions.padding_idx = start
+        classifier.encoder.embeddings.position_embeddings = positions
+        assert (_needed(classifier, TRAIN.texts).kept == tuple(range(rows))) == moves
+
+
+@pytest.mark.slow
 def test_a_padding_token_that_would_move_keeps_all_rows() -> None:
     from transformers import RobertaConfig, RobertaModel
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -84,6 +85,16 @@ def test_the_rest_replaces_neurons_that_repeat_others() -> None:
     assert np.abs(left - whole).mean() < 0.1 * whole.std()
 
 
+def test_a_block_without_one_matrix_into_and_one_out_of_its_neurons_is_refused() -> None:
+    classifier = fresh()
+    layers_of(classifier.encoder)[1][1].intermediate.gate = torch.nn.Linear(48, 96)
+    assert prunable_width(classifier.encoder) is None
+    assert prunable_width(fresh().encoder) == 96
+    with pytest.raises(ValueError, match="feed-forward blocks of a bert are no plain pair of matrices"):
+        prune_ffn(classifier, 8, token_ids(classifier.tokenizer, TRAIN.texts))
+
+
+@pytest.mark.slow
 def test_a_gated_block_is_refused() -> None:
     classifier = fresh("modernbert")
     assert prunable_width(classifier.encoder) is None
@@ -93,7 +104,8 @@ def test_a_gated_block_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("architecture", "rows"), [("bert", 32), pytest.param("distilbert", 32, marks=pytest.mark.slow), ("roberta", 34)]
+    ("architecture", "rows"),
+    [("bert", 32), *(pytest.param(*other, marks=pytest.mark.slow) for other in (("distilbert", 32), ("roberta", 34)))],
 )
 def test_positions_behind_the_cut_are_dropped_and_no_state_changes(
     architecture: Architecture, rows: int, tmp_path: Path
@@ -109,6 +121,15 @@ def test_positions_behind_the_cut_are_dropped_and_no_state_changes(
     np.testing.assert_allclose(features(again, longest), features(before, longest), atol=1e-6)
 
 
+def test_positions_that_are_in_no_table_are_left_as_they_are() -> None:
+    encoder = fresh().encoder
+    encoder.embeddings.position_embeddings = torch.nn.Identity()
+    before = encoder.config.max_position_embeddings
+    cut_positions(replace(fresh(), encoder=encoder))
+    assert encoder.config.max_position_embeddings == before > 32
+
+
+@pytest.mark.slow
 def test_an_encoder_without_a_table_of_positions_keeps_what_it_has() -> None:
     classifier, before = fresh("modernbert"), fresh("modernbert")
     cut_positions(classifier)
@@ -167,6 +188,16 @@ def test_a_head_that_repeats_another_goes_and_the_other_replaces_it() -> None:
     np.testing.assert_allclose(states(classifier), states(before), atol=0.02)
 
 
+def test_of_an_architecture_that_is_not_known_no_head_is_taken_out() -> None:
+    classifier = fresh()
+    classifier.encoder.config.model_type = "another"
+    assert prunable_heads(classifier.encoder) is None
+    assert prunable_heads(fresh().encoder) == kept_heads(classifier.encoder) == 4
+    with pytest.raises(ValueError, match="no heads can be taken out of a another"):
+        prune_heads(classifier, 2, token_ids(classifier.tokenizer, TRAIN.texts))
+
+
+@pytest.mark.slow
 def test_of_other_attention_no_head_is_taken_out() -> None:
     assert prunable_heads(fresh("modernbert").encoder) is None
     assert kept_heads(fresh("modernbert").encoder) == 4

@@ -150,6 +150,12 @@ KINDS: dict[str, Callable[[], Tokenizer]] = {
 }
 
 
+QUICK = ("wordpiece", "byte_pairs", "unigram")
+every_kind = pytest.mark.parametrize(
+    "kind", [kind if kind in QUICK else pytest.param(kind, marks=pytest.mark.slow) for kind in KINDS]
+)
+
+
 @cache
 def full(kind: str) -> str:
     """Return tokenizer.json as a bundle carries it, cut at 24 tokens."""
@@ -176,7 +182,7 @@ def unknowns(tokenizer: str, texts: tuple[str, ...]) -> list[int]:
 # --- the trimmed tokenizer ------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@every_kind
 def test_training_texts_give_the_same_tokens_as_before(kind: str) -> None:
     smaller, kept = trimmed(kind)
     assert [[kept[i] for i in ids] for ids in token_ids(smaller, TEXTS)] == token_ids(full(kind), TEXTS)
@@ -184,7 +190,7 @@ def test_training_texts_give_the_same_tokens_as_before(kind: str) -> None:
     assert [after.encode(text).tokens for text in TEXTS] == [before.encode(text).tokens for text in TEXTS]
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@every_kind
 def test_other_texts_gain_no_unknown_token(kind: str) -> None:
     before, after = unknowns(full(kind), others()), unknowns(trimmed(kind)[0], others())
     assert [text for text, b, a in zip(others(), before, after, strict=True) if a > b] == []
@@ -196,7 +202,7 @@ def test_byte_pairs_of_other_texts_still_spell_the_text() -> None:
     assert [loaded.decode(loaded.encode(text).ids) for text in others()] == list(others())
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@every_kind
 def test_the_new_ids_are_dense_and_every_token_keeps_its_name(kind: str) -> None:
     smaller, kept = trimmed(kind)
     before, after = names(full(kind)), names(smaller)
@@ -206,7 +212,7 @@ def test_the_new_ids_are_dense_and_every_token_keeps_its_name(kind: str) -> None
     assert [after[new] for new in range(len(kept))] == [before[old] for old in kept]
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@every_kind
 def test_what_texts_use_comes_before_what_only_spells(kind: str) -> None:
     smaller = trim(full(kind), TEXTS)
     used = {i for ids in token_ids(smaller.tokenizer, TEXTS) for i in ids}
@@ -217,7 +223,7 @@ def test_what_texts_use_comes_before_what_only_spells(kind: str) -> None:
     assert {read[i] for i in range(len(smaller.kept)) if i not in used} == {len(used)}
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@every_kind
 def test_a_near_token_is_kept_whole_and_reads_its_neighbour(kind: str) -> None:
     plain = trim(full(kind), TEXTS)
     known = names(full(kind))
@@ -236,7 +242,7 @@ def test_a_near_token_is_kept_whole_and_reads_its_neighbour(kind: str) -> None:
     assert set(range(len(smaller.kept))) >= {i for ids in token_ids(smaller.tokenizer, others()) for i in ids}
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@every_kind
 def test_special_tokens_stay_special_under_their_new_ids(kind: str) -> None:
     smaller, kept = trimmed(kind)
     before, after = (Tokenizer.from_str(t).get_added_tokens_decoder() for t in (full(kind), smaller))
@@ -248,7 +254,7 @@ def test_special_tokens_stay_special_under_their_new_ids(kind: str) -> None:
     }
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@every_kind
 def test_the_post_processor_puts_the_new_ids_around_one_text_and_around_two(kind: str) -> None:
     smaller, kept = trimmed(kind)
     before, after = Tokenizer.from_str(full(kind)), Tokenizer.from_str(smaller)
@@ -257,7 +263,7 @@ def test_the_post_processor_puts_the_new_ids_around_one_text_and_around_two(kind
         assert (new.tokens, new.type_ids, [kept[i] for i in new.ids]) == (old.tokens, old.type_ids, old.ids)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@every_kind
 def test_a_trimmed_tokenizer_can_be_trimmed_again_and_loses_nothing(kind: str) -> None:
     smaller, kept = trimmed(kind)
     again = trim(smaller, TEXTS)
@@ -265,14 +271,14 @@ def test_a_trimmed_tokenizer_can_be_trimmed_again_and_loses_nothing(kind: str) -
     assert json.loads(again.tokenizer) == json.loads(smaller)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@every_kind
 def test_the_cut_stays_inside(kind: str) -> None:
     loaded = Tokenizer.from_str(trimmed(kind)[0])
     assert len(loaded.encode(" ".join(TEXTS)).ids) == 24
     assert loaded.padding is None
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@every_kind
 def test_without_texts_only_what_spells_and_what_is_special_is_left(kind: str) -> None:
     smaller = trim(full(kind), ())
     assert len(smaller.kept) < len(trimmed(kind)[1])
