@@ -76,11 +76,7 @@ def shape_of(base: Path, texts: Texts, max_tokens: int) -> Shape:
     name, layers = layers_of(encoder)
     inside = list(layers[0].named_parameters())
     outside = [p for n, p in encoder.named_parameters() if not n.startswith(f"{name}.") and "pooler" not in n]
-    around = [
-        m
-        for n, m in encoder.named_modules()
-        if not n.startswith(f"{name}.") and "pooler" not in n and "token_type" not in n
-    ]
+    around = _modules_around(encoder, name)
     tokens = encoder.get_input_embeddings()
     vocabulary, width = tokens.weight.shape
     tokenizer = serving_tokenizer((base / TOKENIZER).read_text(encoding="utf-8"), max_tokens=max_tokens)
@@ -107,6 +103,15 @@ def shape_of(base: Path, texts: Texts, max_tokens: int) -> Shape:
         positions=max_tokens if padding is None else max_tokens + padding + 1,
         counts_positions=padding is not None,
     )
+
+
+def _modules_around(encoder: torch.nn.Module, layers: str) -> list[torch.nn.Module]:
+    """Return the modules outside the list of layers of this name, without pooler and segments."""
+    return [
+        module
+        for name, module in encoder.named_modules()
+        if not name.startswith(f"{layers}.") and "pooler" not in name and "token_type" not in name
+    ]
 
 
 def _without_weights(base: Path) -> torch.nn.Module:
