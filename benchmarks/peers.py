@@ -1,6 +1,6 @@
 """Compare what Parsimony promotes with what others make of the same reference, on the same data, machine and run.
 
-python benchmarks/peers.py PLAN.toml --olive PYTHON --out docs/benchmarks.md
+python benchmarks/peers.py PLAN.toml --olive PYTHON --out docs/trials/benchmarks.md
 
 Runs the plan, then lets optimum and Olive (in its own environment, PYTHON) quantise the run's reference, and trains a
 TF-IDF model. All predict the test split one text at a time; all but the TF-IDF model are timed side by side, in turn.
@@ -96,7 +96,7 @@ def _arguments() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("plan", type=Path)
     parser.add_argument("--olive", type=Path, help="the Python of an environment that has olive-ai")
-    parser.add_argument("--out", type=Path, default=Path("docs/benchmarks.md"))
+    parser.add_argument("--out", type=Path, default=Path("docs/trials/benchmarks.md"))
     return parser
 
 

@@ -131,7 +131,7 @@ def main(arguments: Sequence[str]) -> int:
     modules, known = read(), reasons()
     result = summary(modules, known)
     where_from = (
-        f"{cpu.cpu()}, {machine.cores()} cores, one at a time; mutmut {version('mutmut')}; "
+        f"{cpu.cpu()}, {machine.cores()} {'core' if machine.cores() == 1 else 'cores'}, one at a time; mutmut {version('mutmut')}; "
         f"{datetime.date.today().isoformat()}"
     )
     Path(arguments[0]).write_text(page(modules, known, where_from), encoding="utf-8")
@@ -150,7 +150,7 @@ of modules and functions with a decorator. {where_from}.
 {rows}
 
 ## Survivors
-Each has its reason in [survivors.toml](../tests/survivors.toml); one without makes `make mutate` fail, as less than 95 % killed does.
+Each has its reason in [survivors.toml](../../tests/survivors.toml); one without makes `make mutate` fail, as less than 95 % killed does.
 
 {survivors}
 """

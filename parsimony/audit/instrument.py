@@ -163,7 +163,7 @@ def main(arguments: Sequence[str]) -> int:
     rows = experiment(repetitions, Path(arguments[2]) if len(arguments) > 2 else None)
     versions = ", ".join(f"{name} {version}" for name, version in here.versions)
     date = f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d}"
-    about = f"{here.cpu}, {here.cores} cores, load {here.load_1m:.2f} before; {versions}; {date}"
+    about = f"{here.cpu}, {here.cores} {'core' if here.cores == 1 else 'cores'}, load {here.load_1m:.2f} before; {versions}; {date}"
     page = _PAGE.format(about=about, table=table(rows), rounds=measure.ROUNDS, block=measure.BLOCK)
     path.write_text(page, encoding="utf-8")
     result = {"machine": about, "rows": [asdict(each) for each in rows], "holds": holds(rows)}

@@ -2,7 +2,7 @@
 
 A weight becomes a constant of whole numbers from -8 to 7 and one scale a block. Ordinary operators multiply the two; ONNX
 Runtime folds operators on constants when a session starts, so that at run time there is nothing left to unpack: the file is
-as small as 4 bits allow, and predictions are as fast as if the weight had been stored as they use it (docs/results.md).
+as small as 4 bits allow, and predictions are as fast as if the weight had been stored as they use it (docs/trials/quantisation.md).
 """
 
 from __future__ import annotations

@@ -56,7 +56,7 @@ def student_specs(base: str, shape: size_prediction.Shape) -> tuple[ModelSpec, .
 
     Attention heads, feed-forward neurons and embedding dimensions are taken out where that is possible and saves
     something. All layers at four widths, then ever fewer at the least: at equal size many narrow
-    layers keep more than few whole ones, and few are faster (docs/results.md). Where no neurons can be taken out, whole
+    layers keep more than few whole ones, and few are faster (docs/trials/distillation.md). Where no neurons can be taken out, whole
     layers are.
     """
     layers, heads, neurons = shape.layers, shape.heads, shape.neurons

@@ -1,7 +1,7 @@
 """Batches of texts of like length, in random order, so that little of a batch is padding.
 
 transformers' LengthGroupedSampler leaves the batches of a group sorted, the longest first: a model then sees short texts last,
-which costs quality where lengths differ much (docs/results.md).
+which costs quality where lengths differ much (docs/trials/distillation.md).
 """
 
 from __future__ import annotations
