@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from parsimony.errors import require
 
 MAX_ID_CHARS = 40
+# How the champion of an earlier run is named among the candidates of this one: after its registered version.
+CHAMPION_SHAPE = "champion-v"
 _TAG_CHARS = 20
 # It changes how fast a model runs, not what it predicts nor, by much, its size; `techniques` lists it.
 _UNNAMED = "fusion"

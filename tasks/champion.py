@@ -10,7 +10,7 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from parsimony.bundle.folder import LABELS
-from parsimony.candidates import Candidate, ModelSpec
+from parsimony.candidates import CHAMPION_SHAPE, Candidate, ModelSpec
 from parsimony.compression.techniques import TECHNIQUES
 from parsimony.decision.verdicts import Entry
 from parsimony.files import MANIFEST
@@ -50,6 +50,8 @@ def _candidate(lineage: object, version: str) -> Candidate:
     """Return the champion as a candidate of its own, named after its version; what its bundle does not say is guessed."""
     known = lineage if isinstance(lineage, dict) else {}
     spec = ModelSpec(
-        family=str(known.get("family", "encoder")), base=str(known.get("base", "")), shape=(f"champion-v{version}",)
+        family=str(known.get("family", "encoder")),
+        base=str(known.get("base", "")),
+        shape=(f"{CHAMPION_SHAPE}{version}",),
     )
     return Candidate(spec=spec, techniques=tuple(name for name in known.get("techniques", ()) if name in TECHNIQUES))

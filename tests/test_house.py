@@ -32,7 +32,7 @@ TABLE = {
     "flows": "tasks audit reporting search decision measurement training parsimony data files candidates errors",
     "tasks": "reporting decision compression measurement training bundle data files candidates errors",
     "audit": "reporting decision measurement bundle data files candidates errors",
-    "reporting": "decision measurement data files errors",
+    "reporting": "decision measurement data files candidates errors",
     "search": "decision compression training data graphs candidates errors",
     "decision": "measurement data candidates errors",
     "compression": "training bundle data files graphs candidates",

@@ -54,13 +54,14 @@ def climb(
     for checkpoint in (reference, *(other for other in done if other != reference)):
         _derive(run, splits, entries, checkpoint)
     sizes = {one.candidate: one.predicted_bytes for one in candidates}
-    climbed = _students(run, splits, entries, Climb(students=students_of(candidates), sizes=sizes), reference)
-    reasons = bisection.reasons(climbed, _chances(run, splits, entries))
+    reasons = _students(run, splits, entries, Climb(students=students_of(candidates), sizes=sizes), reference)
     return [replace(e, obstacle=reasons[c.spec]) if c.spec in reasons else e for c, e in entries.items()]
 
 
-def _students(run: Session, splits: Splits, entries: Entries, state: Climb, reference: Checkpoint) -> Climb:
-    """Train students until none is in question; `entries` is filled in."""
+def _students(
+    run: Session, splits: Splits, entries: Entries, state: Climb, reference: Checkpoint
+) -> dict[ModelSpec, str]:
+    """Train students until none is in question and return why each other one was not; `entries` is filled in."""
     while True:
         chances = _chances(run, splits, entries)
         if state.trained:
@@ -68,7 +69,7 @@ def _students(run: Session, splits: Splits, entries: Entries, state: Climb, refe
         step = bisection.next_step(state, chances, _budget(run, splits))
         run.forecast.students(step.in_question, splits.dataset, run.plan)
         if step.student is None:
-            return step.climb
+            return bisection.reasons(step.climb, chances)
         with run.stage("train", step.student.id):
             checkpoint = train(run, step.student, reference, splits)
         state = replace(step.climb, trained=(*step.climb.trained, step.student))

@@ -38,7 +38,7 @@ def critical_value(n: int, margin: float, confidence: float, claim: Claim = "les
     return _critical_value(n, margin, confidence, claim)
 
 
-# Apart from its cache, because `make mutate` leaves functions with a decorator as they are.
+# A function of its own, without the cache, because `make mutate` leaves functions with a decorator as they are.
 def _critical_value(n: int, margin: float, confidence: float, claim: Claim) -> float:
     if np.isnan(margin):
         return np.inf

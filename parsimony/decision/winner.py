@@ -12,7 +12,7 @@ SMALLER_STEP = 0.05
 
 
 def smallest(judged: Sequence[Judged]) -> Judged | None:
-    """Return the smallest candidate that passes everything; equal sizes are told apart by quality, then digest."""
+    """Return the smallest candidate that passes everything; of equal sizes the better one, then the lower digest."""
     return min((j for j in judged if _passes(j)), key=_rank, default=None)
 
 

@@ -39,12 +39,13 @@ def steps_to(decision: Decision, judged: Judged) -> tuple[Step, ...]:
     reference = decision.of(decision.reference)
     if judged.family == "linear" or judged.is_reference:
         return ()
-    family = {(j.shape, j.techniques): j for j in decision.judged if (j.family, j.base) == (judged.family, judged.base)}
+    scored = (j for j in decision.judged if j.validation is not None and j.bundle is not None)
+    family = {(j.shape, j.techniques): j for j in scored if (j.family, j.base) == (judged.family, judged.base)}
     before, pending, steps = reference, judged.shape, []
     for count in range(len(judged.techniques) + 1):
         pending = pending if count == 0 else (*pending, judged.techniques[count - 1])
         here = family.get((judged.shape, judged.techniques[:count]))
-        if here is None or here.validation is None or here.bundle is None or here == before:
+        if here is None or here == before:
             continue
         step = _step(decision, before, here, pending)
         if step is not None:

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict
 
+from parsimony.candidates import CHAMPION_SHAPE
 from parsimony.data.table import Dataset
 from parsimony.decision.records import Certificate, Cost, Decision, GateResult, GateSettings, Judged, Score
 from parsimony.measurement.json_format import Json, to_json
@@ -16,8 +17,6 @@ from parsimony.reporting.facts import champion_of, slowest, steps_to, worst_firs
 
 # Counts up whenever a key changes its meaning or its name; a reader refuses a format that it does not know.
 RECEIPT_FORMAT = 2
-# How the champion of an earlier run is named among the candidates of this one: after its registered version.
-CHAMPION_SHAPE = "champion-v"
 
 
 def receipt(decision: Decision, *, version: str | None) -> Json:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 from parsimony.candidates import Candidate, ModelSpec, base_tags
 from parsimony.compression.techniques import TECHNIQUES
@@ -130,11 +131,13 @@ class LadderSettings:
 def ladder_of(settings: LadderSettings, reference: ModelSpec) -> tuple[SizedCandidate, ...]:
     """Return every candidate of a run with its predicted size, smallest first."""
 
+    @cache
     def shape(base: str) -> size_prediction.Shape:
         return size_prediction.shape_of(bases.resolve(base), settings.texts, settings.max_tokens)
 
-    def architecture(spec: ModelSpec) -> str:
-        return bases.architecture(bases.resolve(spec.base))
+    @cache
+    def architecture(base: str) -> str:
+        return bases.architecture(bases.resolve(base))
 
     def predict(candidate: Candidate) -> int:
         return size_prediction.predict(candidate, shape(candidate.spec.base), settings.labels)
@@ -148,7 +151,7 @@ def ladder_of(settings: LadderSettings, reference: ModelSpec) -> tuple[SizedCand
         [
             candidate
             for spec in specs
-            for candidate in candidates(spec, settings.families, reference, architecture(spec))
+            for candidate in candidates(spec, settings.families, reference, architecture(spec.base))
         ],
         predict,
     )

@@ -19,7 +19,7 @@ from parsimony.data.slicing import joined, require_groups, rows_of
 from parsimony.data.splits import Splits, read_splits
 from parsimony.data.table import Dataset, Table
 from parsimony.decision import gates, procedure
-from parsimony.decision.procedure import Case, Ruling
+from parsimony.decision.procedure import Case, Ruling, RunFacts
 from parsimony.decision.records import Decision, GateSettings, Judged
 from parsimony.decision.records import Rules as JudgingRules
 from parsimony.decision.verdicts import Entry
@@ -163,7 +163,7 @@ def done(folder: Path, splits: Splits, settings: GateSettings, home: Path) -> Do
     chosen = procedure.fitting(case, entries, procedure.choose(case, comparisons))
     place = Place(target=TARGET, folder=folder, home=home)
     entries = certify.fn(entries, chosen, case.reference, splits, JudgingRules(gates=settings), place)
-    decision = concluded(splits.dataset, settings, procedure.conclude(case, entries, chosen, comparisons))
+    decision = concluded(case, splits.dataset, procedure.conclude(case, entries, chosen, comparisons))
     (folder / "receipt.json").write_text(dumps(receipt(decision, version="1")), encoding="utf-8")
     return Done(folder=folder, bundles=folder / "bundles", decision=decision)
 
@@ -192,25 +192,10 @@ def entry(name: str, bundle: BuiltBundle, splits: Splits, home: Path) -> Entry:
     )
 
 
-def concluded(dataset: Dataset, settings: GateSettings, ruling: Ruling) -> Decision:
+def concluded(case: Case, dataset: Dataset, ruling: Ruling) -> Decision:
     """Return the decision that follows from a ruling."""
-    return Decision(
-        outcome=ruling.outcome,
-        reason=ruling.reason,
-        model="m",
-        winner=ruling.winner,
-        reference="encoder",
-        judged=ruling.judged,
-        gates=settings,
-        targets=(TARGET,),
-        dataset=dataset,
-        smallest_certifiable_margin=ruling.smallest_certifiable_margin,
-        cost=cost(),
-        test_reuse=1,
-        seed=0,
-        started_at="2025-06-02T06:00:00+00:00",
-        run_id="run",
-    )
+    facts = RunFacts(model="m", run_id="run", started_at="2025-06-02T06:00:00+00:00", seed=0, test_reuse=1, cost=cost())
+    return procedure.decision_of(case, ruling, dataset, facts)
 
 
 def numbers(dataset: Dataset, words: dict[str, int]) -> dict[str, int]:

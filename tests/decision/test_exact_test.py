@@ -89,7 +89,7 @@ def test_counts_are_left_out_only_beyond_nine_deviations_and_nine_rows_of_the_ex
 
 
 def test_the_nominal_value_does_not_keep_its_level_where_the_exact_one_does() -> None:
-    """268 rows without one apart: by the normal quantile certified, and with a true loss of 1 % in 6.8 % of samples."""
+    """268 rows without a discordant one: by the normal quantile certified, and with a true loss of 1 % in 6.8 % of samples."""
     z = float(norm.ppf(0.95))
     assert stats.paired_bounds(0, 0, 268, 0.95)[0] > -0.01
     critical = exact_test.critical_value(268, 0.01, 0.95)
@@ -142,7 +142,7 @@ def test_a_claim_of_harm_needs_more_than_the_normal_quantile_where_it_must() -> 
 
 @pytest.mark.parametrize(("n", "margin"), [(5, 0.05), (3, 0.3), (13, 0.1), (40, 0.1)])
 def test_below_the_least_level_not_even_the_loss_of_every_row_is_harm_and_above_it_is(n: int, margin: float) -> None:
-    """The worst world is one where every row is apart: (1 + margin) / 2 of them lost, the others won."""
+    """The worst world is one where every row is discordant: (1 + margin) / 2 of them lost, the others won."""
     least, top = exact_test.least_level(n, margin), stats.score(n, 0, n, margin)
     assert least == pytest.approx(max(((1 + margin) / 2) ** n, float(norm.sf(top))), rel=1e-6)
     assert exact_test.critical_value(n, margin, 1 - least * 0.999, "more") >= top

@@ -115,7 +115,7 @@ def test_the_chance_is_how_often_such_a_candidate_is_certified(difference: float
 
 
 def test_no_row_apart_is_not_certainty_but_counts_as_one() -> None:
-    control = shortlisting.chance(compared("twin", 1, rows=50), 60, GATES)
+    control = shortlisting.chance(compared("control", 1, rows=50), 60, GATES)
     assert 0.0 < control < 0.5
     one, two = (shortlisting.chance(compared("nearly", 1, discordance=k / 50, rows=50), 60, GATES) for k in (1, 2))
     assert control == one != two
