@@ -229,6 +229,7 @@ def test_a_serving_machine_needs_three_libraries_to_predict(tmp_path: Path) -> N
     assert _python(code, tmp_path) == "['parsimony']"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["mlflow", "docker"])
 def test_the_folder_hides_no_installed_package(name: str) -> None:
     assert not (ROOT / name / "__init__.py").exists()

@@ -36,6 +36,8 @@ from parsimony.files import MANIFEST, folder_bytes, verify_folder
 from parsimony.graphs import rewrite
 from parsimony.training.vocabulary import token_ids
 
+pytestmark = pytest.mark.slow
+
 TRAIN, VALIDATION, _ = tables()
 TEXTS = Texts.of(TRAIN.texts)
 

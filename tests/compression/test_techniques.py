@@ -32,6 +32,8 @@ from parsimony.runtimes import cpu
 from parsimony.training.families import linear
 from parsimony.training.vocabulary import token_ids
 
+pytestmark = pytest.mark.slow
+
 # Other x86 processors add two products of 8 bits in 16, which saturate: this graph is off by 1.3 there, not by 0.2.
 ADDS_IN_32_BITS = bool({"avx_vnni", "avx512_vnni", "amx_int8", "asimddp", "i8mm"} & set(cpu.isa()))
 FUSED: tuple[Architecture, ...] = ("bert", "distilbert", "roberta")

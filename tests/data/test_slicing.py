@@ -32,6 +32,8 @@ from parsimony.tasks.certify import Place, certify
 from parsimony.tasks.validate import Source, validate
 from parsimony.tasks.validation.suites import Rules
 
+pytestmark = pytest.mark.slow  # real validation, real bundles
+
 LABELS = ("greeting", "weather", "transfer")
 SETTINGS = GateSettings(metric="accuracy", margin=0.2, confidence=0.95, floor=0.0, slice_margin=0.1, slice_floor=0.0)
 RULES = Rules(max_chars=99, min_rows_per_class=10, max_class_share=0.9, max_quarantined_share=0.0)

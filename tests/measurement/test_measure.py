@@ -36,6 +36,8 @@ from parsimony.measurement.measure import (
 from parsimony.measurement.processes import Process, ask, started, texts_file
 from parsimony.measurement.records import Disturbance, TargetSettings
 
+pytestmark = pytest.mark.slow
+
 HERE = TargetSettings(name="here", threads=1, p99_ms=None, peak_rss_bytes=None, size_bytes=None)
 TEXTS = tuple(f"{first} and {second}" for first in WORDS for second in ("hello", "sun", "money", "nothing"))
 MIB = 1 << 20

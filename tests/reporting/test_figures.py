@@ -17,6 +17,8 @@ from parsimony.reporting.figures.latency import latency
 from parsimony.reporting.figures.size_quality import size_against_quality
 from parsimony.reporting.figures.svg import Format
 
+pytestmark = pytest.mark.slow  # matplotlib draws each of them
+
 FORMATS: tuple[Format, ...] = ("wide", "narrow")
 
 

@@ -52,6 +52,7 @@ def test_what_was_not_compared_is_a_dash_and_what_is_unsteady_says_so() -> None:
     assert grid.note == ""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("samples", [50, 367])
 def test_a_p99_of_too_few_samples_is_printed_nowhere(samples: int) -> None:
     few = remeasured(samples=samples)

@@ -15,6 +15,8 @@ from parsimony.errors import DataError, Finding
 from parsimony.tasks.validation.checks import Checked, Rules, check, validate, write_quarantine
 from parsimony.tasks.validation.suites import Check, Expected, for_train
 
+pytestmark = pytest.mark.slow
+
 RULES = Rules(max_chars=50, min_rows_per_class=2, max_class_share=0.9, max_quarantined_share=0.5)
 
 LABELS = ("a", "b")

@@ -16,6 +16,8 @@ from parsimony.training import classifier as classifiers
 from parsimony.training.classifier import Classifier
 from parsimony.training.vocabulary import Trimmed, token_ids, trim
 
+pytestmark = pytest.mark.slow
+
 every_architecture = first_quick(ARCHITECTURES)
 TRAIN, VALIDATION, _ = tables()
 

@@ -22,6 +22,8 @@ from parsimony.graphs import rewrite
 from parsimony.training.classifier import Classifier, all_logits, load_base, pad
 from parsimony.training.export import OPSET, ParityError, check_parity, compare, export, require_inputs
 
+pytestmark = pytest.mark.slow
+
 _exported: dict[str, tuple[Classifier, onnx.ModelProto]] = {}
 
 

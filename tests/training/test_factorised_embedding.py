@@ -17,6 +17,8 @@ from parsimony.training.export import check_parity, export
 from parsimony.training.fit import set_head
 from parsimony.training.vocabulary import token_ids, trim
 
+pytestmark = pytest.mark.slow
+
 TEXTS = ("where is my card", "the card does not work", "send me my money back")
 
 

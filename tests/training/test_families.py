@@ -34,6 +34,8 @@ from parsimony.training.fit import _needed, frozen_head
 from parsimony.training.teacher import read_teacher
 from parsimony.training.vocabulary import token_ids
 
+pytestmark = pytest.mark.slow
+
 every_architecture = first_quick(ARCHITECTURES)
 TRAIN, VALIDATION, _ = tables()
 

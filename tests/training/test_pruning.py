@@ -23,6 +23,8 @@ from parsimony.training.classifier import (
 from parsimony.training.pruning import ffn_width, kept_heads, prunable_heads, prunable_width, prune_ffn, prune_heads
 from parsimony.training.vocabulary import token_ids
 
+pytestmark = pytest.mark.slow
+
 TRAIN, VALIDATION, _ = tables()
 PLAIN: tuple[Architecture, ...] = ("bert", "distilbert", "roberta")
 

@@ -11,6 +11,8 @@ import torch
 from parsimony.graphs.int4 import block_of, pack, packed_bytes
 from parsimony.training import qat
 
+pytestmark = pytest.mark.slow
+
 RNG = np.random.default_rng(0)
 WEIGHTS = RNG.normal(size=(48, 192)).astype(np.float32)
 

@@ -15,6 +15,8 @@ from parsimony.training.classifier import Classifier, all_logits, features, load
 from parsimony.training.trainer import Examples, Recipe, Teacher, Trained, train
 from parsimony.training.vocabulary import token_ids
 
+pytestmark = pytest.mark.slow
+
 TRAIN, VALIDATION, _ = tables()
 RECIPE = Recipe(epochs=8, patience=8, learning_rate=5e-3, batch_size=16)
 
