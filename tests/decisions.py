@@ -195,7 +195,7 @@ def gate_results(certified: Certificate | None, measurements: tuple[Measurement,
 def _latency_gate(m: Measurement) -> GateResult:
     limit = 20.0 if m.target == "here" else 50.0
     verdict: GateVerdict = "inconclusive" if not m.stable else "pass" if m.p99.value_ms <= limit else "fail"
-    reason = _p99_reason(m, limit) if m.stable else "the timing is unstable"
+    reason = _p99_reason(m, limit) if m.stable else "the measurement is unsteady"
     return GateResult(gate=f"{m.target} p99_ms", verdict=verdict, value=m.p99.value_ms, limit=limit, reason=reason)
 
 
@@ -413,7 +413,7 @@ def _never_built(one: Judged) -> Judged:
 
 
 def several_targets() -> Decision:
-    """Return the promoting decision with a second, slower target; one timing there is unstable."""
+    """Return the promoting decision with a second, slower target; one timing there is unsteady."""
     before = decision()
     return replace(before, targets=(HERE, EDGE), judged=tuple(_on_edge(j) for j in before.judged))
 

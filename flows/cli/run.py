@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ from parsimony.flows import settings
 from parsimony.flows.cli.shared import Verbs, takes_json, takes_plan, verb
 
 if TYPE_CHECKING:
+    from parsimony.decision.records import Decision
     from parsimony.tasks.publish import Published
 
 
@@ -54,6 +56,8 @@ def _print_table(published: Published, chosen: argparse.Namespace) -> None:
     print_table(reporting.ladder_table(decision) if chosen.all else reporting.table(decision))
     if not chosen.all and (line := reporting.left_out(decision)):
         print(line)
+    if line := reporting.unsteady(decision):
+        print(line)
 
 
 def _print_decision(published: Published, chosen: argparse.Namespace) -> None:
@@ -65,10 +69,20 @@ def _print_decision(published: Published, chosen: argparse.Namespace) -> None:
     print(f"report   {folder / 'report.html'}\nreceipt  {folder / 'receipt.json'}")
     model = decision.model
     if decision.outcome == "none":
-        print(
-            f"next     parsimony run {chosen.plan} --set gates.margin=...   (the report says what was missed by how much)"
-        )
+        _print_remedies(decision, chosen)
         return
     print(f'next     parsimony predict {model} "a text of your own"')
     print(f"         parsimony champion {model} --download ./{model}")
     print(f"         parsimony history {model}")
+
+
+def _print_remedies(decision: Decision, chosen: argparse.Namespace) -> None:
+    """Print what to type for each thing that stopped the candidate that came nearest."""
+    from parsimony import reporting
+
+    again = shlex.join(("parsimony", "run", chosen.plan))
+    lines = [
+        f"{again}{f' --set {remedy.key}=...' if remedy.key else ''}   ({remedy.words})"
+        for remedy in reporting.remedies(decision)
+    ]
+    print("next     " + "\n         ".join(lines or [f"{again}   (the report says why each candidate was not built)"]))

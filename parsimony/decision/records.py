@@ -175,7 +175,8 @@ class GateSettings:
 class Decision:
     """Which candidate wins and why each other one does not. The receipt is its JSON.
 
-    `test_reuse` counts the different questions that the test split has answered, this one included.
+    `test_reuse` counts the different questions that the test split has answered, this one included. A promoted winner
+    passes; a champion that is kept may be inconclusive.
     """
 
     outcome: Outcome
@@ -197,8 +198,14 @@ class Decision:
     def __post_init__(self) -> None:
         require((self.winner is None) == (self.outcome == "none"), "a winner goes with promoted or kept")
         if self.winner is not None:
-            verdicts = [j.verdict for j in self.judged if j.candidate == self.winner]
-            require(verdicts == ["pass"], f"winner {self.winner} has verdicts {verdicts}, expected one pass")
+            winners = [j for j in self.judged if j.candidate == self.winner]
+            stays = self.outcome == "kept" and [j.is_champion for j in winners] == [True]
+            allowed = ("pass", "inconclusive") if stays else ("pass",)
+            verdicts = [j.verdict for j in winners]
+            require(
+                len(winners) == 1 and verdicts[0] in allowed,
+                f"winner {self.winner} has verdicts {verdicts}, expected one {' or '.join(allowed)}",
+            )
 
     def of(self, candidate: str) -> Judged:
         """Return what is known of one candidate; KeyError when there is none of this id."""

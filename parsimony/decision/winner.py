@@ -1,11 +1,15 @@
-"""Which candidate wins, and whether it replaces the champion. Arithmetic only."""
+"""Which candidate wins, and whether it replaces the champion. Arithmetic only.
+
+A champion is displaced as one that no longer passes by a gate that it fails, or because it cannot be tested any more. Missing
+certainty is neither: a champion of which a gate is inconclusive stays unless what passes is smaller, or better.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 
-from parsimony.decision.records import Judged, Outcome
+from parsimony.decision.records import GateResult, Judged, Outcome
 
 # A new model must be at least this much smaller than the champion to replace one that still passes.
 SMALLER_STEP = 0.05
@@ -32,7 +36,8 @@ def decide(judged: Sequence[Judged]) -> tuple[Outcome, str | None, str]:
     """Return the outcome, the winner's id and the reason.
 
     A champion that still passes stays unless a new model is smaller by at least the step, or not larger by the step and
-    better beyond noise: production is not changed for noise.
+    better beyond noise: production is not changed for noise. One that is inconclusive stays unless a new model is smaller
+    by anything, or better in the same way: that one has shown what the champion has not.
     """
     winner = smallest(judged)
     champion = next((j for j in judged if j.is_champion), None)
@@ -41,23 +46,40 @@ def decide(judged: Sequence[Judged]) -> tuple[Outcome, str | None, str]:
         return "none", None, _nearest_miss(judged) + stays
     if champion is None:
         return "promoted", winner.candidate, "the smallest candidate that passes every gate; there was no champion"
-    if not _passes(champion):
+    if _no_longer_passes(champion):
         return "promoted", winner.candidate, f"the champion no longer passes: {champion.reason}"
     return _against_champion(winner, champion, judged)
+
+
+def _no_longer_passes(champion: Judged) -> bool:
+    """Say whether a champion fails a gate, or cannot be tested any more: there is nothing that a gate could look at."""
+    evidence = champion.bundle is not None and champion.certificate is not None and bool(champion.gates)
+    if not evidence or champion.verdict not in ("pass", "inconclusive"):
+        return True
+    return any(gate.verdict == "fail" or (gate.verdict != "pass" and not _has_value(gate)) for gate in champion.gates)
+
+
+def _has_value(gate: GateResult) -> bool:
+    return gate.value is not None and math.isfinite(gate.value)
 
 
 def _against_champion(winner: Judged, champion: Judged, judged: Sequence[Judged]) -> tuple[Outcome, str | None, str]:
     if winner.bundle is None or champion.bundle is None:
         raise ValueError("winner and champion need a bundle each")
     saved = 1 - winner.bundle.size_bytes / champion.bundle.size_bytes
-    if saved >= SMALLER_STEP:
-        return "promoted", winner.candidate, f"{saved:.0%} smaller than the champion and passes every gate"
+    sure = _passes(champion)
+    if saved >= SMALLER_STEP if sure else saved > 0:
+        beside = "" if sure else f"; the champion is inconclusive: {champion.reason}"
+        percent = f"{saved:.0%}" if saved >= 0.01 else f"{saved:.2%}"
+        return "promoted", winner.candidate, f"{percent} smaller than the champion and passes every gate{beside}"
     most_bytes = (1 + SMALLER_STEP) * champion.bundle.size_bytes
     if better := smallest([j for j in judged if _is_better(j, most_bytes)]):
         return "promoted", better.candidate, "better than the champion beyond noise, not larger, and passes every gate"
     if winner.bundle.digest == champion.bundle.digest:
         return "kept", champion.candidate, "the champion is still the smallest candidate that passes every gate"
     reason = f"the champion still passes and the best new candidate is not {SMALLER_STEP:.0%} smaller"
+    if not sure:
+        reason = f"no gate shows that the champion fails, and nothing smaller passes; not certain: {champion.reason}"
     return "kept", champion.candidate, reason
 
 

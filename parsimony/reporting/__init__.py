@@ -2,8 +2,9 @@
 
 `html(decision, receipt)` is one self-contained page, `markdown(decision)` the same substance for artifacts,
 `version_card(decision)` the description of a registered version, `table(decision)` the most telling rows of the ladder
-for a terminal, `left_out(decision)` what these leave out, `ladder_table(decision)` the whole ladder,
-`sentence(decision)` the whole decision in words.
+for a terminal, `left_out(decision)` what these leave out, `unsteady(decision)` what a mark in them means,
+`ladder_table(decision)` the whole ladder, `sentence(decision)` the whole decision in words, `remedies(decision)` what to do
+when nothing passed.
 """
 
 from __future__ import annotations
@@ -11,7 +12,18 @@ from __future__ import annotations
 from parsimony.reporting.html import html
 from parsimony.reporting.markdown import markdown
 from parsimony.reporting.model_card import version_card
+from parsimony.reporting.remedy import remedies
 from parsimony.reporting.sentences import sentence
-from parsimony.reporting.terminal import ladder_table, left_out, table
+from parsimony.reporting.terminal import ladder_table, left_out, table, unsteady
 
-__all__ = ["html", "ladder_table", "left_out", "markdown", "sentence", "table", "version_card"]
+__all__ = [
+    "html",
+    "ladder_table",
+    "left_out",
+    "markdown",
+    "remedies",
+    "sentence",
+    "table",
+    "unsteady",
+    "version_card",
+]

@@ -95,7 +95,7 @@ def _size_plot(decision: Decision) -> str:
 
 def _latency_plot(decision: Decision) -> str:
     caption = (
-        "Dot: p50. Thin mark: p90. Thick mark: p99. Shaded: 95 % interval of p50 and p99. A hollow dot is an unstable "
+        "Dot: p50. Thin mark: p90. Thick mark: p99. Shaded: 95 % interval of p50 and p99. A hollow dot is an unsteady "
         "timing, which passes no gate."
     )
     return _figure("Latency", latency, decision, caption, "Nothing was measured.")

@@ -64,7 +64,7 @@ def _row(decision: Decision, judged: Judged, number: int) -> str:
 
 def _p50(judged: Judged) -> str:
     measurement = slowest(judged)
-    return f"{p50(judged)}{'' if measurement is None or measurement.stable else ' unstable'}"
+    return f"{p50(judged)}{'' if measurement is None or measurement.stable else ' unsteady'}"
 
 
 def _verdict(decision: Decision, judged: Judged) -> str:

@@ -131,7 +131,7 @@ def _target(measurement: Measurement) -> str:
     return (
         f"- {escape(say.shorten(measurement.target, 40))}: p50 {p50}, p99 {p99}, "
         f"{say.size(measurement.peak_rss_bytes)} memory, on {escape(say.shorten(machine.cpu, 60))}, "
-        f"{machine.threads} of {say.counted(machine.cores, 'core')}{'' if measurement.stable else ' (unstable)'}"
+        f"{machine.threads} of {say.counted(machine.cores, 'core')}{'' if measurement.stable else ' (unsteady)'}"
     )
 
 

@@ -138,6 +138,7 @@ def _speed_figure(judged: Judged) -> tuple[KeyFigure, ...]:
         return ()
     ratio, efficiency = measurement.ratio, measurement.roofline_efficiency
     notes = [
+        *([] if measurement.stable else ["unsteady"]),
         f"p99 {speed_text.p99(measurement)}, {say.counted(measurement.environment.threads, 'thread')}, "
         f"target {measurement.target}",
         *([f"{speed_text.against(ratio, judged.candidate)}, {ratio.value:.2f}×"] if ratio is not None else []),

@@ -45,7 +45,7 @@ def _row(candidate: str, measurement: Measurement) -> tuple[str, ...]:
         speed_text.ratio(measurement.ratio),
         speed_text.against(measurement.ratio, candidate),
         _share(measurement.roofline_efficiency),
-        f"{measurement.noise:.1%}" if measurement.stable else f"{measurement.noise:.1%}, unstable",
+        f"{measurement.noise:.1%}" if measurement.stable else f"{measurement.noise:.1%}, unsteady",
         say.count(measurement.samples),
     )
 

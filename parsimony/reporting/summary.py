@@ -14,6 +14,7 @@ from parsimony.reporting.facts import (
     slowest,
     times_smaller,
 )
+from parsimony.reporting.remedy import QUIETER, remedies, stopped
 
 LARGE = "the best model without compression"
 # What it means to miss a gate, by the last word of its name.
@@ -85,7 +86,10 @@ def _how_fast(decision: Decision, winner: Judged) -> str:
     if measurement is None:
         return ""
     where = f" on {measurement.target}, the slowest machine" if len(decision.targets) > 1 else ""
-    taken = f", and labels a text in {say.milliseconds(measurement.p50.value_ms)}{where}"
+    about = "" if measurement.stable else "about "
+    taken = f", and labels a text in {about}{say.milliseconds(measurement.p50.value_ms)}{where}"
+    if not measurement.stable:
+        return f"{taken} (the machine was busy meanwhile, so this is not exact)"
     ratio = measurement.ratio
     if ratio is None or ratio.baseline == winner.candidate:
         return taken
@@ -134,6 +138,8 @@ def _of_1000(share: float | None) -> str:
 
 def _meaning(decision: Decision, winner: Judged) -> str:
     saved = size_of(decision.of(decision.reference)) - size_of(winner)
+    if decision.outcome == "kept" and winner.verdict != "pass":
+        return f"What it means: nothing changes in production. {_not_shown(winner)} Run it again to be sure."
     if decision.outcome == "kept":
         return "What it means: nothing changes in production, and what runs there still keeps the promised quality."
     if saved <= 0:
@@ -141,16 +147,37 @@ def _meaning(decision: Decision, winner: Judged) -> str:
     return f"What it means: the promised quality is kept, with {say.size(saved)} less to store, to ship and to load."
 
 
+def _not_shown(winner: Judged) -> str:
+    """Say that it was not shown that a kept model still meets every rule, and why."""
+    why = next((_missed(gate) for gate in winner.gates if gate.verdict != "pass"), "")
+    return f"Whether what runs there still meets every rule was not shown this time{f': {why}' if why else ''}."
+
+
 def _nothing(decision: Decision) -> str:
     miss = nearest_miss(decision)
     if miss is None:
-        return f"nothing changes in production. {'No model came near' if built(decision) else 'No model was built'}."
+        return f"nothing changes in production. {_untested(decision)}"
     near = f"nothing changes in production. The nearest one has {say.size(size_of(miss.judged))}: {_missed(miss.gate)}."
     certificate = miss.judged.certificate
     if miss.gate.verdict == "inconclusive" and certificate is not None and certificate.needed is not None:
         more = say.count(max(certificate.needed - certificate.n, 0))
         return f"{near} What it means: about {more} more labelled test texts would probably settle it."
-    return f"{near} What it means: either the plan has to allow more, or a better model has to be found."
+    return f"{near} {_what_next(decision)}"
+
+
+def _untested(decision: Decision) -> str:
+    """Say what stopped the best model before its quality was tested."""
+    judged = stopped(decision)
+    if judged is None:
+        return "No model came near." if built(decision) else "No model was built."
+    gate = next(gate for gate in judged.gates if gate.verdict != "pass")
+    return f"No model was tested for its quality. The best one: {_missed(gate)}. {_what_next(decision)}"
+
+
+def _what_next(decision: Decision) -> str:
+    if {remedy.words for remedy in remedies(decision)} == {QUIETER}:
+        return "What it means: it has to be repeated on a quieter machine."
+    return "What it means: either the plan has to allow more, or a better model has to be found."
 
 
 def _missed(gate: GateResult) -> str:

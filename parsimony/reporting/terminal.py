@@ -12,12 +12,14 @@ from parsimony.reporting.facts import (
     not_built,
     reference_quality,
     size_of,
+    slowest,
     validation_difference,
 )
 from parsimony.reporting.sentences import metric_name, roles
 from parsimony.reporting.tables import difference, p50
 
 MOST_ROWS = 12
+UNSTEADY = "*"
 HEADER = ("candidate", "MB", "vs reference", "p50 ms", "verdict")
 
 
@@ -49,6 +51,15 @@ def left_out(decision: Decision) -> str:
     return f"{say.count(more)} more candidates{f', {share}' if absent else ''}: --all shows them"
 
 
+def unsteady(decision: Decision) -> str:
+    """Return what the mark behind a latency means, "" where no candidate has one."""
+    if not any(_is_unsteady(judged) for judged in decision.judged):
+        return ""
+    return (
+        f"{UNSTEADY} unsteady: the machine was disturbed, or repeated blocks differ; it counts for no limit of latency"
+    )
+
+
 def _telling(decision: Decision) -> frozenset[str]:
     """Return the ids of the candidates that say most about the decision."""
     order = ladder(decision)
@@ -71,7 +82,13 @@ def _near_misses(decision: Decision) -> list[Judged]:
 
 def _row(decision: Decision, judged: Judged) -> tuple[str, ...]:
     size = say.megabytes(size_of(judged)) if judged.bundle else f"~{say.megabytes(judged.predicted_bytes, 2)}"
-    return (judged.candidate, size, _quality(decision, judged), p50(judged), _short_verdict(decision, judged))
+    mark = UNSTEADY if _is_unsteady(judged) else ""
+    return (judged.candidate, size, _quality(decision, judged), p50(judged) + mark, _short_verdict(decision, judged))
+
+
+def _is_unsteady(judged: Judged) -> bool:
+    measurement = slowest(judged)
+    return measurement is not None and not measurement.stable
 
 
 def _quality(decision: Decision, judged: Judged) -> str:

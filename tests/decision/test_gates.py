@@ -402,6 +402,39 @@ def test_an_unsteady_measurement_neither_passes_nor_fails() -> None:
     )
 
 
+def test_an_unsteady_measurement_stops_nothing_where_no_limit_of_latency_was_asked_for() -> None:
+    unsteady = measurement(stable=False, noise=0.4)
+    for free in (replace(TARGET, p99_ms=None), replace(TARGET, p99_ms=None, peak_rss_bytes=None, size_bytes=None)):
+        results = gates.on_target(free, unsteady, 1)
+        assert gates.overall(results) == "pass"
+        assert results[0] == GateResult(
+            gate="here measured",
+            verdict="pass",
+            value=0.4,
+            limit=0.0,
+            reason="unsteady: repeated blocks differ by 40.0%, or the machine was held back; the plan sets no limit of "
+            "latency here",
+        )
+    too_large = gates.on_target(replace(TARGET, p99_ms=None), unsteady, 5_000_001)
+    assert gates.overall(too_large) == "fail"
+    assert gates.overall(gates.on_target(replace(TARGET, p99_ms=float("nan")), unsteady, 1)) == "inconclusive"
+
+
+@pytest.mark.parametrize(
+    "unsteady",
+    [
+        None,
+        measurement(stable=False, target="elsewhere"),
+        measurement(stable=False, environment=replace(ENVIRONMENT, threads=2)),
+    ],
+)
+def test_what_was_not_measured_on_the_target_never_passes_without_a_limit_of_latency(
+    unsteady: Measurement | None,
+) -> None:
+    [result] = gates.on_target(replace(TARGET, p99_ms=None, peak_rss_bytes=None, size_bytes=None), unsteady, 1)
+    assert (result.verdict, result.value) == ("inconclusive", None)
+
+
 @pytest.mark.parametrize(
     ("p99", "waited_share", "expected"),
     [
@@ -436,23 +469,22 @@ def test_a_latency_whose_interval_begins_at_the_limit_needs_more_samples_not_a_q
 @pytest.mark.parametrize(
     ("taken", "said"),
     [
-        (None, "differ by 3.0%, or the machine was held back; repeat"),
+        (None, "differ by 3.0%, or the machine was held back;"),
         (
             Disturbance(steal_share=0.021, throttled=0),
-            "differ by 3.0%, 2.1% of the time went to other machines; repeat",
+            "differ by 3.0%, 2.1% of the time went to other machines;",
         ),
-        (Disturbance(steal_share=0.0, throttled=7), "differ by 3.0%, the quota held it back 7 times; repeat"),
-        (Disturbance(steal_share=None, throttled=None), "differ by 3.0%; repeat"),
+        (Disturbance(steal_share=0.0, throttled=7), "differ by 3.0%, the quota held it back 7 times;"),
+        (Disturbance(steal_share=None, throttled=None), "differ by 3.0%;"),
     ],
 )
 def test_what_the_machine_took_away_is_the_reason(taken: Disturbance | None, said: str) -> None:
-    [result] = gates.on_target(
-        TargetSettings(name="here", threads=1, p99_ms=None, peak_rss_bytes=None, size_bytes=None),
-        measurement(stable=False, disturbance=taken),
-        1,
-    )
-    assert result.verdict == "inconclusive"
-    assert said in result.reason
+    free = TargetSettings(name="here", threads=1, p99_ms=None, peak_rss_bytes=None, size_bytes=None)
+    unsteady = measurement(stable=False, disturbance=taken)
+    [result] = gates.on_target(free, unsteady, 1)
+    [limited, _] = gates.on_target(replace(free, p99_ms=10.0), unsteady, 1)
+    assert (result.verdict, limited.verdict) == ("pass", "inconclusive")
+    assert said in result.reason and said in limited.reason
 
 
 @pytest.mark.parametrize(

@@ -357,10 +357,61 @@ def test_the_smallest_of_those_that_are_better_is_promoted() -> None:
     assert decide([judged("one", 103, over=0.02), judged("two", 101, over=0.01), champion])[1] == "two"
 
 
-@pytest.mark.parametrize("verdict", ["fail", "inconclusive", "not certified", "not built"])
-def test_a_champion_that_does_not_pass_is_replaced_even_by_a_larger_one(verdict: CandidateVerdict) -> None:
+@pytest.mark.parametrize("verdict", ["fail", "not certified", "not built"])
+def test_a_champion_that_fails_or_cannot_be_tested_is_replaced_even_by_a_larger_one(verdict: CandidateVerdict) -> None:
     result = [judged("new", 900), judged("champion", 100, verdict, champion=True)]
     assert decide(result) == ("promoted", "new", "the champion no longer passes: reason of champion")
+
+
+UNSTEADY = (gate("pass"), gate("inconclusive", "here measured", "unsteady"))
+
+
+@pytest.mark.parametrize(("size", "outcome"), [(99, "promoted"), (100, "kept"), (101, "kept"), (900, "kept")])
+def test_a_champion_that_is_only_inconclusive_is_replaced_by_nothing_but_a_smaller_one(size: int, outcome: str) -> None:
+    champion = judged("champion", 100, "inconclusive", gates=UNSTEADY, champion=True)
+    assert decide([judged("new", size), champion])[:2] == (outcome, "new" if outcome == "promoted" else "champion")
+
+
+def test_the_reason_tells_what_is_not_certain_about_a_champion_that_stays() -> None:
+    champion = judged("champion", 100, "inconclusive", gates=UNSTEADY, champion=True)
+    assert decide([judged("new", 900), champion])[2] == (
+        "no gate shows that the champion fails, and nothing smaller passes; not certain: reason of champion"
+    )
+    assert decide([judged("new", 60), champion])[2] == (
+        "40% smaller than the champion and passes every gate; the champion is inconclusive: reason of champion"
+    )
+    assert decide(
+        [judged("new", 9_960), replace(champion, bundle=BuiltBundle(folder="", digest="c", size_bytes=9_999))]
+    )[2].startswith("0.39% smaller")
+
+
+def test_an_inconclusive_champion_is_replaced_by_one_that_is_better_beyond_noise_and_not_larger() -> None:
+    champion = judged("champion", 100, "inconclusive", gates=UNSTEADY, champion=True)
+    assert decide([judged("new", 104, over=0.001), champion])[:2] == ("promoted", "new")
+    assert decide([judged("new", 105, over=0.001), champion])[:2] == ("kept", "champion")
+
+
+@pytest.mark.parametrize(
+    "gates",
+    [
+        (gate("inconclusive"), gate("fail", "here p99_ms")),
+        (gate("pass"), replace(gate("inconclusive", "here measured"), value=None)),
+        (gate("pass"), replace(gate("inconclusive", "here peak_rss_bytes"), value=float("nan"))),
+        (),
+    ],
+)
+def test_a_champion_with_a_failed_gate_or_one_that_had_nothing_to_look_at_no_longer_passes(
+    gates: tuple[GateResult, ...],
+) -> None:
+    champion = judged("champion", 100, "inconclusive", gates=gates, champion=True)
+    assert decide([judged("new", 900), champion]) == (
+        "promoted", "new", "the champion no longer passes: reason of champion",
+    )  # fmt: skip
+
+
+def test_an_inconclusive_champion_does_not_turn_nothing_passed_into_something() -> None:
+    champion = judged("champion", 100, "inconclusive", gates=UNSTEADY, champion=True)
+    assert decide([judged("new", 1, "fail"), champion])[:2] == ("none", None)
 
 
 def test_a_champion_whose_pass_has_no_evidence_does_not_pass() -> None:

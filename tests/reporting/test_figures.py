@@ -128,7 +128,7 @@ def test_the_latency_figure_has_a_panel_and_a_limit_for_each_target(shape: Forma
     assert [word for word in words if word.startswith("target ")] == ["target here", "target edge"]
     assert [word for word in words if "limit" in word] == ["p99 limit 20 ms", "p99 limit 50 ms"]
     assert words.count("student-L2+trim+int4") == 2
-    assert words.count("unstable") == 1
+    assert words.count("unsteady") == 1
 
 
 def test_a_phone_has_the_same_names_as_a_screen() -> None:

@@ -48,7 +48,7 @@ def test_what_was_not_compared_is_a_dash_and_what_is_unsteady_says_so() -> None:
     missing = {"ratio": None, "roofline_efficiency": None, "roofline_peaks": None, "disturbance": None}
     [grid] = measurements(remeasured(**missing, stable=False))
     assert {row[3:6] for row in grid.rows} == {("–", "", "–")}
-    assert all(row[6].endswith(", unstable") for row in grid.rows)
+    assert all(row[6].endswith(", unsteady") for row in grid.rows)
     assert grid.note == ""
 
 

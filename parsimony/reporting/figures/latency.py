@@ -124,7 +124,7 @@ def _latency_row(axes: Axes, height: int, measurement: Measurement, colour: str)
     face = colour if measurement.stable else PAPER
     axes.plot(p50.value_ms, height, "o", markersize=6, color=colour, markerfacecolor=face)
     if not measurement.stable:
-        axes.annotate("unstable", (far.high_ms, height), (7, 0), textcoords="offset points", va="center",
+        axes.annotate("unsteady", (far.high_ms, height), (7, 0), textcoords="offset points", va="center",
                       fontsize=8.5, color=OPEN)  # fmt: skip
 
 
