@@ -1,12 +1,14 @@
 """What a bundle does on this machine: predictions and latency together, in a process of its own, one at a time.
 
-Bundles take turns in short rounds on the same texts, so that a slow second of the machine falls on all of them and the
-comparison is paired. An A/A control, a second process with the baseline's bundle, shows the noise floor.
+Bundles go through short rounds on the same texts side by side, so that a slow second of the machine falls on all of them and
+the comparison is paired. An A/A control, a second process with the baseline's bundle, shows the noise floor. A turn of such
+rounds that was disturbed or noisy is repeated (see `turns`).
 """
 
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,18 +16,17 @@ from typing import Any
 
 import numpy as np
 
-from parsimony.measurement import comparison, interleaving, machine, quantiles
+from parsimony.measurement import comparison, interleaving, machine, quantiles, turns
 from parsimony.measurement.interleaving import mixed
 from parsimony.measurement.processes import WORKER, Process, ask, started, texts_file
 from parsimony.measurement.records import Disturbance, Environment, Measurement, TargetSettings
+from parsimony.measurement.turns import Turn, is_disturbed
 
 BLOCK = 25
 ROUNDS = 20
 STRETCH = 100
 LEAD = 3
 NOISE_LIMIT = 0.15
-STEAL_LIMIT = 0.01
-_TRIES = 3
 _CONTROL = "\N{BULLET}control"  # no candidate's name begins so
 
 
@@ -39,22 +40,30 @@ class Predicted:
 
 @dataclass(slots=True, kw_only=True)
 class _Arm:
-    """One process in the rounds, its durations in milliseconds by the number of the round, and how long it waited."""
+    """One process in the rounds: by the number of the round its durations in milliseconds, how long it took and waited."""
 
     process: Process
     warm_up: int
     rounds: dict[int, np.ndarray] = field(default_factory=dict)
-    lasted_ns: int = 0
-    waited_ns: int | None = 0
+    lasted_ns: dict[int, int] = field(default_factory=dict)
+    waited_ns: dict[int, int | None] = field(default_factory=dict)
 
     def take(self, number: int, reply: Mapping[str, Any]) -> None:
         self.rounds[number] = _durations(reply)
-        self.lasted_ns += reply["lasted_ns"]
-        both = self.waited_ns is not None and reply["waited_ns"] is not None
-        self.waited_ns = self.waited_ns + reply["waited_ns"] if both else None
+        self.lasted_ns[number], self.waited_ns[number] = reply["lasted_ns"], reply["waited_ns"]
+
+    def of(self, chosen: Sequence[Turn]) -> _Arm:
+        """Return the arm with the rounds of these turns alone."""
+        first = [turn.number * ROUNDS for turn in chosen]
+        numbers = [number for start in first for number in range(start, start + ROUNDS) if number in self.rounds]
+        kept = ({number: each[number] for number in numbers} for each in (self.rounds, self.lasted_ns, self.waited_ns))
+        rounds, lasted_ns, waited_ns = kept
+        return replace(self, rounds=rounds, lasted_ns=lasted_ns, waited_ns=waited_ns)
 
     def waited_share(self) -> float | None:
-        return None if self.waited_ns is None else min(self.waited_ns / self.lasted_ns, 1.0)
+        waited_ns = [waited for waited in self.waited_ns.values() if waited is not None]
+        known = len(waited_ns) == len(self.waited_ns)
+        return min(sum(waited_ns) / sum(self.lasted_ns.values()), 1.0) if known else None
 
     def samples(self) -> np.ndarray:
         return np.concatenate(list(self.rounds.values()))
@@ -90,7 +99,7 @@ def measure(
     baseline: str | None = None,
     module: str = WORKER,
 ) -> dict[str, Measurement]:
-    """Measure several bundles side by side, in turn; repeat noisy ones up to twice.
+    """Measure several bundles side by side; repeat what was disturbed or is noisy up to three times.
 
     baseline: the bundle that the others are compared with, the first when it is None. Fewer texts than a block holds
     are predicted several times, so that there are always ROUNDS x BLOCK samples or more. `module` follows the orders
@@ -105,25 +114,35 @@ def measure(
         for name, folder in {**folders, _CONTROL: folders[baseline]}.items():
             process = stack.enter_context(started(folder, path, target.threads, module))
             arms[name] = _Arm(process=process, warm_up=_warmed(process, len(asked)))
-        since = machine.watch(target.threads)
-        for turn in range(_TRIES):
-            noisy = {name for name, arm in arms.items() if not arm.rounds or _noise(arm) > NOISE_LIMIT}
-            if noisy:
-                again = noisy | {baseline, _CONTROL}
-                _rounds({name: arm for name, arm in arms.items() if name in again}, turn, len(asked))
-        disturbance = machine.disturbance(since)
-        measurements = {name: _measurement(target, arm, environment, disturbance) for name, arm in arms.items()}
-    return _compared(arms, measurements, baseline)
+
+        def take(number: int, names: frozenset[str]) -> Turn:
+            since, start = machine.watch(target.threads), time.monotonic()
+            _rounds({name: arm for name, arm in arms.items() if name in names}, number, len(asked))
+            lasted_s = time.monotonic() - start
+            return Turn(number=number, names=names, disturbance=machine.disturbance(since), lasted_s=lasted_s)
+
+        def is_noisy(name: str, chosen: Sequence[Turn]) -> bool:
+            return _noise(arms[name].of(chosen)) > NOISE_LIMIT
+
+        every = turns.taken(arms, (baseline, _CONTROL), take, is_noisy)
+        chosen = turns.counting(every)
+        counted = {name: arm.of(chosen) for name, arm in arms.items()}
+        measurements = {
+            name: _measurement(target, arm, environment, _disturbance(name, every)) for name, arm in counted.items()
+        }
+    return _compared(counted, measurements, baseline)
+
+
+def _disturbance(name: str, every: Sequence[Turn]) -> Disturbance:
+    """Return what the machine took away during the turns of one bundle that count."""
+    mine = [turn for turn in every if name in turn.names]
+    chosen = [turn for turn in turns.counting(every) if name in turn.names]
+    return turns.together(chosen, len(mine) - len(chosen))
 
 
 def noise_of(blocks: Sequence[np.ndarray]) -> float:
     """Return how much the medians of the blocks differ, relative to their median."""
     return quantiles.spread(np.array([float(np.median(block)) for block in blocks]))
-
-
-def is_disturbed(disturbance: Disturbance) -> bool:
-    """Say whether the machine took away more than the limits allow; a counter that cannot be read disturbs nothing."""
-    return (disturbance.steal_share or 0.0) > STEAL_LIMIT or bool(disturbance.throttled)
 
 
 def _warmed(process: Process, count: int) -> int:

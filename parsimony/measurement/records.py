@@ -58,12 +58,15 @@ class Disturbance:
 
     `steal_share` is the share of the measured cores' time that the hypervisor gave to others, `throttled` how often
     the quota of the control group held this process back, `waited_share` the share of the measured time in which the
-    process was ready and waited for a core that others on this machine used.
+    process was ready and waited for a core that others on this machine used. `turns` says how many turns these figures and
+    the latencies are of, `set_aside` how many were disturbed and do not count.
     """
 
     steal_share: float | None
     throttled: int | None
     waited_share: float | None = None
+    turns: int = 1
+    set_aside: int = 0
 
     def __post_init__(self) -> None:
         for name in ("steal_share", "waited_share"):
@@ -135,7 +138,7 @@ class Measurement:
     """What one bundle did on one target, in a process of its own.
 
     Latency is end to end: raw text to label, one at a time. `stable` is False when the blocks disagree by more than
-    the noise limit or the machine was disturbed; such a measurement passes no gate. `warm_up` counts the predictions
+    the noise limit or the machine was disturbed in every turn; such a measurement passes no limit of latency. `warm_up` counts the predictions
     before the first that counts. `ratio`, `roofline_peaks` and `roofline_efficiency` come from a measurement side by
     side and are None without one.
     """

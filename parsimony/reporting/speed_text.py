@@ -78,7 +78,10 @@ def disturbance(machine: Disturbance | None) -> str:
     stolen = UNREADABLE if machine.steal_share is None else f"{100 * machine.steal_share:.2f} %"
     held = UNREADABLE if machine.throttled is None else say.counted(machine.throttled, "time")
     waited = UNREADABLE if machine.waited_share is None else f"{100 * machine.waited_share:.1f} % of the time"
-    return f"CPU steal by other machines: {stolen}; throttled by the quota: {held}; waited for busy cores: {waited}"
+    aside = f"; disturbed and not counted: {say.counted(machine.set_aside, 'turn')}" if machine.set_aside else ""
+    return (
+        f"CPU steal by other machines: {stolen}; throttled by the quota: {held}; waited for busy cores: {waited}{aside}"
+    )
 
 
 def threads(environment: Environment) -> str:

@@ -28,13 +28,13 @@ from parsimony.measurement.measure import (
     ROUNDS,
     STRETCH,
     Predicted,
-    is_disturbed,
     judge,
     measure,
     noise_of,
 )
 from parsimony.measurement.processes import Process, ask, started, texts_file
 from parsimony.measurement.records import Disturbance, TargetSettings
+from parsimony.measurement.turns import MOST_TURNS, is_disturbed
 
 pytestmark = pytest.mark.slow
 
@@ -129,7 +129,7 @@ def test_a_graph_that_works_longer_is_measured_to_take_longer(tiny: BuiltBundle,
     assert measurements["slow"].p50.low_ms > 2 * measurements["fast"].p50.high_ms
     assert measurements["slow"].throughput_per_s < measurements["fast"].throughput_per_s
     for measurement in measurements.values():
-        assert measurement.samples in {ROUNDS * BLOCK * tries for tries in (1, 2, 3)}
+        assert measurement.samples in {ROUNDS * BLOCK * tries for tries in range(1, MOST_TURNS + 1)}
     again = judge(Path(slow.folder), TEXTS, HERE)
     assert [LABELS[n] for n in again.classes] == load(Path(tiny.folder)).predict(TEXTS)
 
@@ -229,6 +229,41 @@ def test_more_than_one_percent_stolen_or_any_holding_back_disturbs(
     assert is_disturbed(Disturbance(steal_share=steal_share, throttled=throttled)) == disturbed
 
 
+def counted_by(monkeypatch: pytest.MonkeyPatch, *throttled: int) -> None:
+    """Let the counter of the control group read these numbers one after the other, and steal nothing be read."""
+    numbers = iter(throttled)
+    monkeypatch.setattr(machine, "throttled_count", lambda: next(numbers))
+    monkeypatch.setattr(machine, "core_ticks", lambda _: None)
+
+
+@pytest.mark.slow
+def test_a_machine_that_is_disturbed_for_a_moment_is_measured_again_and_the_quiet_turn_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work = known_work.write(tmp_path / "work.json", known_work.Known(hashed_bytes=40_000))
+    counted_by(monkeypatch, 3, 5, 5, *[5] * 9)  # held back twice during the first turn, and never again
+    measurement = measure({"work": work}, TEXTS, HERE, module=known_work.MODULE)["work"]
+    assert measurement.disturbance is not None and measurement.ratio is not None
+    assert measurement.disturbance.set_aside == 1
+    assert measurement.samples == ROUNDS * BLOCK * measurement.disturbance.turns
+    assert measurement.ratio.rounds == ROUNDS * measurement.disturbance.turns  # each beside its control's
+    assert measurement.stable == (measurement.noise <= NOISE_LIMIT)
+
+
+@pytest.mark.slow
+def test_a_machine_that_is_disturbed_in_every_turn_stays_unsteady(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work = known_work.write(tmp_path / "work.json", known_work.Known(hashed_bytes=4_000))
+    counted_by(monkeypatch, *range(2 * MOST_TURNS))
+    measurement = measure({"work": work}, TEXTS, HERE, module=known_work.MODULE)["work"]
+    assert measurement.disturbance is not None and measurement.ratio is not None
+    assert (measurement.stable, measurement.samples) == (False, ROUNDS * BLOCK * MOST_TURNS)
+    taken = measurement.disturbance
+    assert (taken.throttled, taken.turns, taken.set_aside) == (MOST_TURNS, MOST_TURNS, 0)
+    assert measurement.ratio.verdict == "inconclusive"
+
+
 # --- known beforehand -----------------------------------------------------------------------------
 
 
@@ -283,7 +318,8 @@ def test_work_that_is_twice_as_long_takes_twice_as_long(tmp_path: Path) -> None:
     )
     measurements = measure({"single": single, "twice": twice}, TEXTS, HERE, module=known_work.MODULE)
     assert list(measurements) == ["single", "twice"]
-    assert all(m.samples in {ROUNDS * BLOCK * tries for tries in (1, 2, 3)} for m in measurements.values())
+    allowed = {ROUNDS * BLOCK * tries for tries in range(1, MOST_TURNS + 1)}
+    assert all(m.samples in allowed for m in measurements.values())
     control, ratio = measurements["single"].ratio, measurements["twice"].ratio
     assert control is not None and ratio is not None
     assert {control.baseline, ratio.baseline} == {"single"}

@@ -170,7 +170,7 @@ def test_a_measurement_is_written_with_its_intervals_and_its_environment() -> No
             "startup_s": whole.startup_s,
             "noise": 0.012,
             "stable": True,
-            "disturbance": {"steal_share": 0.0004, "throttled": 0, "waited_share": 0.003},
+            "disturbance": {"steal_share": 0.0004, "throttled": 0, "waited_share": 0.003, "turns": 1, "set_aside": 0},
             "warm_up": 75,
             "ratio": {
                 "baseline": decisions.REFERENCE,
