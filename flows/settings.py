@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
 from collections.abc import MutableMapping
@@ -9,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from parsimony.errors import InfrastructureError
+from parsimony.tasks.registry import database
 
 # Defaults for the libraries: no telemetry, no progress bars in logs, nothing executed from a registry, quick to fail.
 _DEFAULTS = {
@@ -32,14 +34,18 @@ _DEFAULTS = {
     "TRANSFORMERS_NO_ADVISORY_WARNINGS": "1",
     "TRANSFORMERS_VERBOSITY": "error",
 }
+# What is on this machine is never reached through a proxy. Some libraries read the one variable, some the other.
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
+_NO_PROXY = ("NO_PROXY", "no_proxy")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """The folder for everything that is kept, and the address of MLflow."""
+    """The folder for everything that is kept, whether it can be written, and the address of MLflow."""
 
     home: Path
     tracking_uri: str
+    writable: bool = True
 
     @property
     def artifact_root(self) -> str | None:
@@ -53,10 +59,44 @@ def prepare(environment: MutableMapping[str, str] = os.environ) -> Settings:
     Call it before Prefect or MLflow are imported: both read the environment when they are.
     Raises InfrastructureError when the folder cannot be written.
     """
-    home = Path(environment.get("PARSIMONY_HOME") or ".parsimony").expanduser().resolve()
+    home = _home(environment)
     _make_writable(home)
+    _set_defaults(environment, home)
+    return Settings(home=home, tracking_uri=environment.get("MLFLOW_TRACKING_URI") or database.address_of(_file(home)))
+
+
+def look(environment: MutableMapping[str, str] = os.environ) -> Settings:
+    """Do what `prepare` does, for one who only reads: a folder that is there and cannot be written is used as it is."""
+    home = _home(environment)
+    try:
+        return prepare(environment)
+    except InfrastructureError:
+        if not os.access(home, os.R_OK | os.X_OK):
+            raise
+    _set_defaults(environment, home)
+    address = environment.get("MLFLOW_TRACKING_URI")
+    if not address and not os.access(_file(home), os.R_OK):
+        raise InfrastructureError(
+            f"PARSIMONY_HOME {home} holds no {_file(home).name} that can be read, and cannot be written"
+        )
+    return Settings(home=home, tracking_uri=address or database.read_only_address_of(_file(home)), writable=False)
+
+
+def _home(environment: MutableMapping[str, str]) -> Path:
+    return Path(environment.get("PARSIMONY_HOME") or ".parsimony").expanduser().resolve()
+
+
+def _file(home: Path) -> Path:
+    return home / "mlflow" / "mlflow.db"
+
+
+def _set_defaults(environment: MutableMapping[str, str], home: Path) -> None:
     for name, value in _DEFAULTS.items():
         environment.setdefault(name, value)
+    known = {name: environment[name] for name in _NO_PROXY if name in environment}
+    for name in _NO_PROXY:
+        # A library that reads one of the two does not look at the other: what only one of them says holds for both.
+        environment[name] = _with_loopback(known.get(name, next(iter(known.values()), "")))
     if not environment.get("PREFECT_API_URL"):
         # Prefect's own temporary server belongs to this folder, and its log to nobody.
         environment.setdefault("PREFECT_HOME", str(home / "prefect"))
@@ -65,15 +105,22 @@ def prepare(environment: MutableMapping[str, str] = os.environ) -> Settings:
         environment.setdefault("PREFECT_LOGGING_SERVER_LEVEL", "CRITICAL")
     else:
         environment.setdefault("PREFECT_LOGGING_EXTRA_LOGGERS", "parsimony")
-    database = f"sqlite:///{home / 'mlflow' / 'mlflow.db'}"
-    return Settings(home=home, tracking_uri=environment.get("MLFLOW_TRACKING_URI") or database)
+
+
+def _with_loopback(hosts: str) -> str:
+    """Return a list of hosts that no proxy is used for, with this machine's own; `*` holds for all, and only alone."""
+    listed = [host.strip() for host in hosts.split(",") if host.strip()]
+    return "*" if listed == ["*"] else ",".join(dict.fromkeys((*listed, *_LOOPBACK)))
 
 
 def _make_writable(home: Path) -> None:
     try:
         (home / "mlflow").mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=home):
-            pass
+        for folder in (home, home / "mlflow"):
+            with tempfile.TemporaryFile(dir=folder):
+                pass
+        if _file(home).exists() and not os.access(_file(home), os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
     except OSError as error:
         raise InfrastructureError(
             f"PARSIMONY_HOME {home} cannot be written ({error.strerror}); set PARSIMONY_HOME to a folder that can"

@@ -21,7 +21,7 @@ def audit(chosen: argparse.Namespace) -> int:
     """Print what does not follow from the evidence; 1 when there is any such thing."""
     from parsimony.audit import receipt
 
-    home = settings.prepare().home
+    home = settings.look().home
     folder = run_folder(chosen.run)
     differences = receipt.audit(folder, (home / "bundles", home / "champions"))
     holds = f"{folder.name}: every score, bound, verdict and size follows from the evidence"

@@ -30,10 +30,10 @@ def bench(chosen: argparse.Namespace) -> int:
 
     if chosen.threads > (available := machine.usable_threads()):
         raise PlanError(f"--threads {chosen.threads}: this machine runs {available} at once")
-    folder = bundle_folder(chosen.bundle)
     texts = _texts(Path(chosen.texts)) if chosen.texts else benches.SAMPLE_TEXTS
     target = TargetSettings(name="here", threads=chosen.threads, p99_ms=None, peak_rss_bytes=None, size_bytes=None)
-    benched = benches.bench(folder, texts, target)
+    with bundle_folder(chosen.bundle) as folder:
+        benched = benches.bench(folder, texts, target)
     if chosen.json:
         print(json.dumps(bench_text.to_json(benched)))
         return 0

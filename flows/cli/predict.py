@@ -22,7 +22,8 @@ def predict(chosen: argparse.Namespace) -> int:
     """Print the label of each text, in the order of the texts."""
     from parsimony import load
 
-    model = load(bundle_folder(chosen.name))
+    with bundle_folder(chosen.name) as folder:
+        model = load(folder)
     for text in chosen.text or (line.rstrip("\n") for line in sys.stdin):
         shares = model.probabilities(text)
         label = max(shares, key=lambda name: shares[name])

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+import contextlib
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -37,31 +39,43 @@ def takes_json(parser: argparse.ArgumentParser, purpose: str) -> None:
 
 
 def registry() -> Registry:
-    """Return the registry that the environment names."""
-    where = settings.prepare()
+    """Return the registry that the environment names; only to read where its folder cannot be written."""
+    where = settings.look()
     from parsimony.tasks.registry.tracking import Registry
 
     return Registry(tracking_uri=where.tracking_uri, artifact_root=where.artifact_root)
 
 
-def bundle_folder(name: str) -> Path:
-    """Return a bundle's folder: a folder on disk, or the champion of a model, downloaded and verified once."""
+@contextlib.contextmanager
+def bundle_folder(name: str) -> Iterator[Path]:
+    """Give a bundle's folder: a folder on disk, or the champion of a model, verified.
+
+    The champion is downloaded once and kept; where nothing can be kept, for as long as the block lasts.
+    """
     if (Path(name) / "manifest.json").is_file():
-        return Path(name)
+        yield Path(name)
+        return
+    from parsimony.files import is_complete
     from parsimony.tasks.registry.promotion import champion, download
 
     place = registry()
     present = champion(place, name)
     if present is None:
         raise PlanError(f"{name!r} is neither a folder with a bundle nor a model with a champion")
-    return Path(download(place, name, settings.prepare().home / "champions" / present.digest[:32]).folder)
+    where = settings.look()
+    kept = where.home / "champions" / present.digest[:32]
+    if where.writable or is_complete(kept):
+        yield Path(download(place, name, kept).folder)
+        return
+    with tempfile.TemporaryDirectory() as work:
+        yield Path(download(place, name, Path(work) / "bundle").folder)
 
 
 def run_folder(name: str | None) -> Path:
     """Return the folder of a run: of the latest one without a name, by its id, or by the path of its receipt."""
     if name is not None and Path(name).name == "receipt.json" and Path(name).is_file():
         return Path(name).parent
-    runs_folder = settings.prepare().home / "runs"
+    runs_folder = settings.look().home / "runs"
     runs = sorted(p.parent.name for p in runs_folder.glob("*/receipt.json"))
     matching = [run for run in runs if run == name or name in (None, "latest")]
     if not matching:

@@ -6,8 +6,6 @@ This file and `tasks/registry.py` are the only ones that import MLflow, and only
 from __future__ import annotations
 
 import json
-import os
-import re
 import shutil
 import tempfile
 import threading
@@ -21,7 +19,9 @@ from typing import TYPE_CHECKING
 from parsimony.data.table import Dataset
 from parsimony.decision.records import Decision, Judged
 from parsimony.errors import InfrastructureError
+from parsimony.tasks.registry import database
 from parsimony.tasks.registry.metrics import numbers_of, params_of, search_numbers, search_params, search_tags, tags_of
+from parsimony.tasks.registry.refusals import SERVERS, explain
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -29,8 +29,7 @@ if TYPE_CHECKING:
 
 
 RUN_TAG, CANDIDATE_TAG = "parsimony.run_id", "parsimony.candidate"
-_SERVERS = ("http://", "https://")
-_DATABASES = ("sqlite:///", "postgresql", "mysql", "mssql")
+_DATABASES = ("sqlite:///", "sqlite+", "postgresql", "mysql", "mssql")
 _DIGEST_CHARS = 36  # MLflow's limit for the digest of a data set
 _MAX_RUNS = 10_000
 _creation_lock = threading.Lock()  # the migrations of MLflow keep their state in module globals
@@ -47,7 +46,7 @@ class Registry:
     artifact_root: str | None = None
 
     def __post_init__(self) -> None:
-        if not self.tracking_uri.startswith(_SERVERS + _DATABASES):
+        if not self.tracking_uri.startswith(SERVERS + _DATABASES):
             raise ValueError(
                 f"MLflow address {self.tracking_uri!r} is neither a server nor a database; "
                 "use http://host:5000 or sqlite:////absolute/path/mlflow.db"
@@ -56,7 +55,12 @@ class Registry:
     @property
     def is_server(self) -> bool:
         """Say whether MLflow is reached over HTTP."""
-        return self.tracking_uri.startswith(_SERVERS)
+        return self.tracking_uri.startswith(SERVERS)
+
+    @property
+    def artifacts(self) -> Path | None:
+        """The folder of artifacts; None where a server decides."""
+        return None if self.artifact_root is None or self.is_server else Path(self.artifact_root).resolve()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +82,7 @@ class Recorded:
 @contextmanager
 def connected(registry: Registry) -> Iterator[MlflowClient]:
     """Give a client; whatever MLflow refuses inside the block becomes one InfrastructureError of one line."""
+    from alembic.util.exc import CommandError
     from mlflow import MlflowClient
     from mlflow.exceptions import MlflowException
     from requests.exceptions import RequestException
@@ -85,47 +90,10 @@ def connected(registry: Registry) -> Iterator[MlflowClient]:
 
     try:
         with _creation_lock:
-            _create_database(registry.tracking_uri)
+            database.create(registry.tracking_uri)
         yield MlflowClient(tracking_uri=registry.tracking_uri, registry_uri=registry.tracking_uri)
-    except (MlflowException, RequestException, SQLAlchemyError, OSError) as error:
-        raise InfrastructureError(_explain(registry, error)) from error
-
-
-def _explain(registry: Registry, error: Exception) -> str:
-    remedy = (
-        "check that the server runs and that MLFLOW_TRACKING_URI names it"
-        if registry.is_server
-        else "check that its folder exists, is writable and has free space"
-    )
-    return f"MLflow at {without_secrets(registry.tracking_uri)}: {one_line(error)}; {remedy}"
-
-
-def one_line(error: Exception) -> str:
-    """Return an error's message as one line of at most 300 characters, without the passwords of addresses."""
-    return without_secrets(" ".join(str(error).split()) or type(error).__name__)[:300]
-
-
-def without_secrets(text: str) -> str:
-    """Return the text with `user:password@` removed from every address in it."""
-    return re.sub(r"//[^/@\s]*@", "//", text)
-
-
-def _create_database(uri: str) -> None:
-    """Create a SQLite database under a temporary name and link it into place, complete.
-
-    MLflow's own creation takes seconds; killed half-way, or started twice, it leaves a database that it then refuses.
-    """
-    from mlflow import MlflowClient
-    from sqlalchemy.engine import make_url
-
-    if not uri.startswith("sqlite:///") or (path := Path(make_url(uri).database or "")).exists():
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".mlflow-") as work:
-        fresh = Path(work).resolve() / path.name
-        MlflowClient(f"sqlite:///{fresh}", f"sqlite:///{fresh}").search_experiments(max_results=1)
-        with suppress(FileExistsError):
-            os.link(fresh, path)
+    except (MlflowException, RequestException, SQLAlchemyError, CommandError, OSError) as error:
+        raise InfrastructureError(explain(registry.tracking_uri, error)) from error
 
 
 def experiment_of(client: MlflowClient, registry: Registry, model: str) -> str:
@@ -134,8 +102,8 @@ def experiment_of(client: MlflowClient, registry: Registry, model: str) -> str:
 
     experiment = client.get_experiment_by_name(model)
     if experiment is None:
-        root = registry.artifact_root
-        location = None if root is None or registry.is_server else (Path(root).resolve() / model).as_uri()
+        root = registry.artifacts
+        location = None if root is None else (root / model).as_uri()
         try:
             return str(client.create_experiment(model, artifact_location=location))
         except MlflowException as error:
@@ -144,7 +112,21 @@ def experiment_of(client: MlflowClient, registry: Registry, model: str) -> str:
         return experiment_of(client, registry, model)
     if experiment.lifecycle_stage == "deleted":
         client.restore_experiment(experiment.experiment_id)
+    root = registry.artifacts
+    old = None if root is None else database.moved_from(experiment.artifact_location, root, model)
+    if root is not None and old is not None and database.path_of(registry.tracking_uri) is not None:
+        database.move(registry.tracking_uri, old, root)
     return str(experiment.experiment_id)
+
+
+def artifact_uri(client: MlflowClient, registry: Registry, model: str, uri: str) -> str:
+    """Return where artifacts of a model lie now: MLflow keeps absolute addresses, which a folder that moves leaves behind."""
+    root = registry.artifacts
+    experiment = None if root is None else client.get_experiment_by_name(model)
+    if root is None or experiment is None:
+        return uri
+    old = database.moved_from(experiment.artifact_location, root, model)
+    return uri if old is None else database.rebased(uri, old, root)
 
 
 # --- runs -----------------------------------------------------------------------------------------

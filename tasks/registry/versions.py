@@ -18,8 +18,10 @@ from parsimony.bundle.folder import describe
 from parsimony.candidates import BuiltBundle
 from parsimony.decision.records import Decision, Judged
 from parsimony.errors import InfrastructureError
+from parsimony.tasks.registry.database import local_path
 from parsimony.tasks.registry.metrics import numbers_of
-from parsimony.tasks.registry.tracking import Registry, as_metrics, connected, experiment_of, one_line
+from parsimony.tasks.registry.refusals import one_line
+from parsimony.tasks.registry.tracking import Registry, artifact_uri, as_metrics, connected, experiment_of
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -216,7 +218,7 @@ def verify_version(client: MlflowClient, registry: Registry, model: str, version
 
 def fetch_version(client: MlflowClient, registry: Registry, model: str, wanted: Verified, work: Path) -> BuiltBundle:
     """Download a version's bundle below `work` and return it verified; nothing of it is executed."""
-    uri = client.get_model_version_download_uri(model, wanted.version)
+    uri = artifact_uri(client, registry, model, client.get_model_version_download_uri(model, wanted.version))
     return _fetch(registry, uri, wanted.digest, f"version {wanted.version} of {model}", work)
 
 
@@ -225,6 +227,8 @@ def _fetch(registry: Registry, uri: str, digest: str, what: str, work: Path) -> 
     from mlflow.exceptions import MlflowException
 
     remedy = "delete that version in MLflow and run again, or roll back"
+    if (path := local_path(uri)) is not None and not path.exists():
+        remedy = f"its folder {path} is not there: put it back, or set PARSIMONY_HOME to the folder that holds it"
     try:
         folder = download_artifacts(
             artifact_uri=f"{uri}/artifacts/bundle", dst_path=str(work), tracking_uri=registry.tracking_uri

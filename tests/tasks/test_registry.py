@@ -42,6 +42,7 @@ from parsimony.tasks.registry.promotion import (
     promote,
     rollback,
 )
+from parsimony.tasks.registry.refusals import without_secrets
 from parsimony.tasks.registry.tracking import (
     CANDIDATE_TAG,
     RUN_TAG,
@@ -50,7 +51,6 @@ from parsimony.tasks.registry.tracking import (
     attach,
     connected,
     record,
-    without_secrets,
 )
 from parsimony.tasks.registry.versions import Verified, model_code, register
 

@@ -1,0 +1,45 @@
+"""What MLflow refuses, as one line: where, what, and what to do about it; without the passwords of addresses."""
+
+from __future__ import annotations
+
+import re
+import shlex
+
+from parsimony.tasks.registry import database
+
+SERVERS = ("http://", "https://")
+_OLD_TABLES, _NEW_TABLES = "out-of-date database schema", "Can't locate revision"
+
+
+def explain(uri: str, error: Exception) -> str:
+    """Return what MLflow at this address refused, and the remedy."""
+    where = f"MLflow at {without_secrets(uri)}"
+    if _OLD_TABLES in str(error):
+        return f"{where} has the tables of an older MLflow; back it up, then run: mlflow db upgrade {_typed(uri)}"
+    if _NEW_TABLES in str(error):
+        return f"{where} has the tables of a newer MLflow; install that one: pip install --upgrade mlflow"
+    if uri.startswith(SERVERS):
+        remedy = "check that the server runs and that MLFLOW_TRACKING_URI names it"
+    elif database.is_read_only(uri):
+        remedy = "it can only be read here"
+    else:
+        remedy = "check that its folder exists, is writable and has free space"
+    return f"{where}: {one_line(error)}; {remedy}"
+
+
+def _typed(uri: str) -> str:
+    """Return an address as it is typed into a shell, one that writes; one with a password is not repeated."""
+    if without_secrets(uri) != uri:
+        return '"$MLFLOW_TRACKING_URI"'
+    path = database.path_of(uri)
+    return shlex.quote(uri if path is None else database.address_of(path))
+
+
+def one_line(error: Exception) -> str:
+    """Return an error's message as one line of at most 300 characters, without the passwords of addresses."""
+    return without_secrets(" ".join(str(error).split()) or type(error).__name__)[:300]
+
+
+def without_secrets(text: str) -> str:
+    """Return the text with `user:password@` removed from every address in it."""
+    return re.sub(r"//[^/@\s]*@", "//", text)
