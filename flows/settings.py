@@ -41,11 +41,15 @@ _NO_PROXY = ("NO_PROXY", "no_proxy")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """The folder for everything that is kept, whether it can be written, and the address of MLflow."""
+    """The folder for everything that is kept, whether it can be written, and the address of MLflow.
+
+    `prefect_home` is the folder of Prefect's temporary server; None where a server of Prefect is named.
+    """
 
     home: Path
     tracking_uri: str
     writable: bool = True
+    prefect_home: Path | None = None
 
     @property
     def artifact_root(self) -> str | None:
@@ -62,7 +66,11 @@ def prepare(environment: MutableMapping[str, str] = os.environ) -> Settings:
     home = _home(environment)
     _make_writable(home)
     _set_defaults(environment, home)
-    return Settings(home=home, tracking_uri=environment.get("MLFLOW_TRACKING_URI") or database.address_of(_file(home)))
+    return Settings(
+        home=home,
+        tracking_uri=environment.get("MLFLOW_TRACKING_URI") or database.address_of(_file(home)),
+        prefect_home=None if environment.get("PREFECT_API_URL") else home / "prefect",
+    )
 
 
 def look(environment: MutableMapping[str, str] = os.environ) -> Settings:
@@ -100,6 +108,9 @@ def _set_defaults(environment: MutableMapping[str, str], home: Path) -> None:
     if not environment.get("PREFECT_API_URL"):
         # Prefect's own temporary server belongs to this folder, and its log to nobody.
         environment.setdefault("PREFECT_HOME", str(home / "prefect"))
+        if "?" in str(home):
+            address = database.address_of(home / "prefect" / "prefect.db").replace("+pysqlite", "+aiosqlite")
+            environment.setdefault("PREFECT_API_DATABASE_CONNECTION_URL", address)
         environment.setdefault("PREFECT_LOGGING_LEVEL", "CRITICAL")
         environment.setdefault("PREFECT_LOGGING_TO_API_ENABLED", "false")
         environment.setdefault("PREFECT_LOGGING_SERVER_LEVEL", "CRITICAL")

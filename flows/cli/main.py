@@ -9,11 +9,12 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from parsimony.errors import InfrastructureError, ParsimonyError
-from parsimony.flows import settings
+from parsimony.flows import interrupts, settings, streams
 from parsimony.flows.cli import audit, bench, champion, history, plan, predict, report, rotate, run
 
 if TYPE_CHECKING:
     from parsimony.errors import Finding
+    from parsimony.flows.interrupts import Interrupt
 
 _VERBS = (run, plan, rotate, champion, history, predict, report, audit, bench)
 _EXIT_CODES = (
@@ -37,24 +38,37 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one verb and return its exit status; what is refused is one line on standard error."""
-    chosen = parser().parse_args(arguments)
+    """Run one verb and return its exit status; what is refused or interrupted is one line on standard error."""
+    with streams.lenient(), interrupts.watched() as interrupt:
+        try:
+            return _status(parser().parse_args(arguments), interrupt)
+        except BaseException:
+            if interrupt.number is None:
+                raise
+            return interrupts.leave_if_alone(interrupt, arguments)
+
+
+def _status(chosen: argparse.Namespace, interrupt: Interrupt) -> int:
     verb: Callable[[argparse.Namespace], int] = chosen.verb
     try:
         return verb(chosen)
-    except ParsimonyError as error:
+    except Exception as error:  # a server that went away, a broken installation, a defect: one line, and the evidence
+        if interrupt.number is not None:  # what fails then fails because of it
+            raise
+        return _refused(error)
+
+
+def _refused(error: Exception) -> int:
+    """Print what is refused as one line, with the findings where there are several, and return the exit status."""
+    if isinstance(error, ParsimonyError):
         print(f"parsimony: {error}", file=sys.stderr)
         _list_findings(getattr(error, "findings", ()))
         return error.exit_code
-    except KeyboardInterrupt:
-        print("parsimony: interrupted; run it again to go on where it stopped", file=sys.stderr)
-        return 130
-    except OSError as error:
+    if isinstance(error, OSError):
         print(f"parsimony: {error}; free or fix it and run again", file=sys.stderr)
-        return InfrastructureError.exit_code
-    except Exception as error:  # a server that went away, a broken installation, a defect: one line, and the evidence
+    else:
         print(f"parsimony: {_missing(error) or _evidence(error)}", file=sys.stderr)
-        return InfrastructureError.exit_code
+    return InfrastructureError.exit_code
 
 
 def _missing(error: Exception) -> str:

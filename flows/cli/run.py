@@ -26,14 +26,15 @@ def add(verbs: Verbs) -> None:
 
 def run(chosen: argparse.Namespace) -> int:
     """Run a plan and print what was decided; 1 when nothing passed."""
-    settings.prepare()
+    where = settings.prepare()
     from parsimony.flows.display import following
+    from parsimony.flows.engine import serving
     from parsimony.flows.plan_file import load
     from parsimony.flows.preflight import preflight
 
     plan = load(Path(chosen.plan), chosen.set)
     preflight(plan)
-    with following():
+    with following(), serving(where):
         from parsimony.flows.promote_smallest import promote_smallest
 
         published = promote_smallest(plan)

@@ -12,6 +12,7 @@ import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from parsimony.measurement.parent import end_with_parent
 from parsimony.measurement.worker import Work, serve
 
 MODULE, STALL = "parsimony.audit.known_work", "stall"
@@ -53,4 +54,5 @@ def opened(path: Path, threads: int) -> Work:
 
 
 if __name__ == "__main__":
+    end_with_parent(int(sys.argv[1]))
     serve(sys.stdin, sys.stdout, opened)

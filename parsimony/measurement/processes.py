@@ -60,11 +60,13 @@ def once(do: str, threads: int) -> dict[str, Any]:
 @contextlib.contextmanager
 def _running(module: str, threads: int) -> Iterator[subprocess.Popen[str]]:
     process = subprocess.Popen(
-        [sys.executable, "-m", module],
+        [sys.executable, "-m", module, str(os.getpid())],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        text=True,
+        encoding="utf-8",
+        errors="replace",
+        start_new_session=True,  # a signal for the group is for the process that measures, which ends this one
         env={**os.environ, "OMP_NUM_THREADS": str(threads), "TOKENIZERS_PARALLELISM": "false"},
     )
     try:

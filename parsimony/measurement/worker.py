@@ -1,6 +1,6 @@
 """The measured process: it holds one bundle and follows orders, one JSON object a line.
 
-Run as `python -m parsimony.measurement.worker`. It imports what a serving container imports and nothing else.
+Run as `python -m parsimony.measurement.worker PARENT`, the number of the process that it ends with. It imports what a serving container imports and nothing else.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Any, TextIO
 
 from parsimony.bundle import batch, predict
 from parsimony.measurement import machine
+from parsimony.measurement.parent import end_with_parent
 
 _ORDERS = "load, predict, batch, arrivals, peaks or memory"
 _SLEEP_NS = 2_000_000  # nearer than this to an arrival the clock is watched, because a sleep ends late
@@ -159,4 +160,5 @@ def _lines(path: Path) -> Iterator[str]:
 
 
 if __name__ == "__main__":
+    end_with_parent(int(sys.argv[1]))
     serve(sys.stdin, sys.stdout)

@@ -57,8 +57,8 @@ def addresses(home: Path) -> set[str]:
     """Return the folders of artifacts that the database of a home names: all before the model's name."""
     with sqlite3.connect(home / "mlflow" / "mlflow.db") as connection:
         queries = (f"SELECT {column} FROM {table}" for table, column in database._ADDRESSES)
-        found = [row[0] for query in queries for row in connection.execute(query)]
-    return {address.partition(f"/{MODEL}")[0] for address in found if address and f"/{MODEL}" in address}
+        every = [row[0] for query in queries for row in connection.execute(query)]
+    return {address.partition(f"/{MODEL}")[0] for address in every if address and f"/{MODEL}" in address}
 
 
 # --- names ----------------------------------------------------------------------------------------
