@@ -43,7 +43,6 @@ slice_margin = 0.3
 [[targets]]
 name = "here"
 threads = 1
-p99_ms = 1000.0
 """
 
 
