@@ -212,6 +212,22 @@ def test_the_audit_finds_one_changed_prediction(split: str, first: dict[str, Any
     assert differences(folder, work)
 
 
+def test_the_audit_finds_a_candidate_that_should_have_been_tested(
+    first: dict[str, Any], work: Path, tmp_path: Path
+) -> None:
+    """What the evidence would test and the run did not test has no predictions: that is a difference, not a failure."""
+    folder = evidence(work, first, tmp_path)
+    truth = [
+        json.loads(line)["label"] for line in (folder / "data" / "validation.jsonl").read_text("utf-8").splitlines()
+    ]
+    built = [c["candidate"] for c in first["candidates"] if c["size_bytes"] is not None and c["certified"] is None]
+    for name in built:
+        prediction_file(folder, name, "validation").write_text(json.dumps(truth), encoding="utf-8")
+    [line] = differences(folder, work)
+    assert line.split("[")[1].split("]")[0] in built
+    assert "the evidence gives it a place among the tests" in line
+
+
 def test_the_audit_refuses_changed_data(first: dict[str, Any], work: Path, tmp_path: Path) -> None:
     folder = evidence(work, first, tmp_path)
     file = folder / "data" / "test.jsonl"

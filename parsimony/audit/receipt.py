@@ -9,7 +9,7 @@ predicted sizes, and why a candidate was not built.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,10 @@ from parsimony.reporting.receipt import RECEIPT_FORMAT, receipt
 Paper = Mapping[str, Any]
 
 
+class _NotTestedError(LookupError):
+    """The evidence asks the test split about a candidate that the run did not test."""
+
+
 def audit(folder: Path, bundles: Sequence[Path]) -> tuple[str, ...]:
     """Return one line for each place where a run's receipt is not what its evidence gives.
 
@@ -44,6 +48,8 @@ def audit(folder: Path, bundles: Sequence[Path]) -> tuple[str, ...]:
         paper: Paper = json.loads((folder / "receipt.json").read_text(encoding="utf-8"))
         _require_format(folder, paper)
         again = json.loads(json.dumps(_again(paper, folder, by_digest(bundles)), allow_nan=False))
+    except _NotTestedError as error:
+        return (f"candidates[{error}].certified: the receipt says None, the evidence gives it a place among the tests",)
     except (OSError, KeyError, TypeError, ValueError, InfrastructureError) as error:
         raise DataError(f"{folder}: the receipt cannot be recomputed: {type(error).__name__}: {error}") from error
     return tuple(_differences("", paper, again))
@@ -75,10 +81,7 @@ def _again(paper: Paper, folder: Path, bundles: Mapping[str, Path]) -> Mapping[s
     )
     entries = [_entry(candidate, splits, folder, bundles) for candidate in paper["candidates"]]
 
-    def predictions(name: str) -> np.ndarray:
-        return read_predictions(prediction_file(folder, name, "test"), splits.dataset.labels)
-
-    tests = on_predictions(procedure.test_set(splits), predictions, case.reference, rules)
+    tests = on_predictions(procedure.test_set(splits), _predictions(paper, folder, splits), case.reference, rules)
     comparisons = procedure.compare(case, entries, splits.truth("validation"))
     ruling = procedure.decide(case, entries, comparisons, tests)
     facts = RunFacts(
@@ -91,6 +94,19 @@ def _again(paper: Paper, folder: Path, bundles: Mapping[str, Path]) -> Mapping[s
     )
     decision = procedure.decision_of(case, ruling, splits.dataset, facts)
     return receipt(decision, version=None if paper["winner"] is None else paper["winner"]["version"])
+
+
+def _predictions(paper: Paper, folder: Path, splits: Splits) -> Callable[[str], np.ndarray]:
+    """Return what gives a candidate's class numbers on the test split [rows], as far as the run has tested it."""
+    tested = {candidate["candidate"] for candidate in paper["candidates"] if candidate["certified"] is not None}
+
+    def predictions(name: str) -> np.ndarray:
+        file = prediction_file(folder, name, "test")
+        if name not in tested and not file.exists():
+            raise _NotTestedError(name)
+        return read_predictions(file, splits.dataset.labels)
+
+    return predictions
 
 
 def _entry(candidate: Paper, splits: Splits, folder: Path, bundles: Mapping[str, Path]) -> Entry:
