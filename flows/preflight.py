@@ -6,12 +6,14 @@ from parsimony.data.reader import read_table
 from parsimony.errors import PlanError
 from parsimony.flows.plan import Plan
 from parsimony.measurement import machine
+from parsimony.measurement.energy import require_country
 from parsimony.measurement.records import TargetSettings
 from parsimony.training import bases
 
 
 def preflight(plan: Plan) -> tuple[TargetSettings, ...]:
     """Return the plan's targets; raise PlanError, DataError or InfrastructureError for what cannot work here."""
+    require_country(plan.run.country)
     targets = tuple(target.settings() for target in plan.targets)
     for target in targets:
         _threads(target)

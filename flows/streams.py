@@ -65,7 +65,7 @@ def lenient() -> Iterator[None]:
     before = sys.stdout, sys.stderr
     streams = [Stream(stream or _nothing()) for stream in before]
     choices = [_choose(stream.stream) for stream in streams]
-    sys.stdout, sys.stderr = streams  # type: ignore[assignment]  # a text stream in all that is used of one
+    sys.stdout, sys.stderr = streams
     try:
         yield
     finally:

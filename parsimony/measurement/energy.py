@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import difflib
 import io
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+
+from parsimony.errors import PlanError
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +39,32 @@ class Meter:
         measured = bool(modes & {"intel_rapl", "intel_power_gadget"})
         self.energy_source = "measured (RAPL)" if measured else "estimated (processor load x rated power)"
         self.carbon_source = f"estimated ({self.country or 'world'} average)"
+
+
+def require_country(country: str | None) -> None:
+    """Raise PlanError for a country of whose grid codecarbon knows nothing: it would count with the world's average.
+
+    Without codecarbon nothing is counted, so nothing is refused.
+    """
+    if country is None:
+        return
+    try:
+        from codecarbon.input import DataSource
+    except ImportError:
+        return
+    names = {code: str(mix["country_name"]) for code, mix in DataSource().get_global_energy_mix_data().items()}
+    if country not in names:
+        raise PlanError(
+            f"run.country is {country!r}, expected one of codecarbon's {len(names)} codes; {_nearest(country, names)}"
+        )
+
+
+def _nearest(country: str, names: Mapping[str, str]) -> str:
+    """Return the codes of the countries whose names begin so, else those that are written almost so."""
+    begun = [code for code, name in names.items() if name.upper().startswith(country.upper())]
+    close = begun or difflib.get_close_matches(country.upper(), names, n=3, cutoff=0.5)
+    listed = " or ".join(f"{code} ({names[code]})" for code in close[:3])
+    return f"did you mean {listed}?" if listed else "they are those of ISO 3166-1 with three letters"
 
 
 @contextlib.contextmanager

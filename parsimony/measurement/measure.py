@@ -56,9 +56,12 @@ class _Arm:
         """Return the arm with the rounds of these turns alone."""
         first = [turn.number * ROUNDS for turn in chosen]
         numbers = [number for start in first for number in range(start, start + ROUNDS) if number in self.rounds]
-        kept = ({number: each[number] for number in numbers} for each in (self.rounds, self.lasted_ns, self.waited_ns))
-        rounds, lasted_ns, waited_ns = kept
-        return replace(self, rounds=rounds, lasted_ns=lasted_ns, waited_ns=waited_ns)
+        return replace(
+            self,
+            rounds={number: self.rounds[number] for number in numbers},
+            lasted_ns={number: self.lasted_ns[number] for number in numbers},
+            waited_ns={number: self.waited_ns[number] for number in numbers},
+        )
 
     def waited_share(self) -> float | None:
         waited_ns = [waited for waited in self.waited_ns.values() if waited is not None]

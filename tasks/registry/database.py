@@ -6,7 +6,11 @@ import os
 import tempfile
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote, urlsplit
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
 
 # A second name of the same dialect: MLflow makes folders of whatever follows the first.
 _BY_URI = "sqlite+pysqlite:///file:"
@@ -114,7 +118,7 @@ def move(uri: str, old: Path, new: Path) -> None:
         engine.dispose()
 
 
-def _columns(engine: object, table: str) -> set[str]:
+def _columns(engine: Engine, table: str) -> set[str]:
     import sqlalchemy
 
     inspector = sqlalchemy.inspect(engine)
