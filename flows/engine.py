@@ -19,7 +19,7 @@ from parsimony.errors import InfrastructureError
 from parsimony.flows.settings import Settings
 from parsimony.measurement.parent import end_with_parent
 
-_START_S = 120.0
+_START_S = 300.0
 _EPHEMERAL = {"PREFECT_UI_ENABLED": "0", "PREFECT__SERVER_EPHEMERAL": "1", "PREFECT__SERVER_FINAL": "1"}
 _ADDRESS = "PREFECT_API_URL"
 
