@@ -10,6 +10,7 @@ from pathlib import Path
 from parsimony.candidates import ModelSpec
 from parsimony.data.splits import Splits
 from parsimony.data.table import Dataset
+from parsimony.flows import settings
 from parsimony.flows.forecast import passes_of, step_s
 from parsimony.flows.plan import Plan
 from parsimony.flows.preflight import preflight
@@ -42,7 +43,7 @@ def outlook(plan: Plan) -> Outlook:
     preflight(plan)
     reference = reference_spec(plan.bases.names[0])
     with tempfile.TemporaryDirectory() as scratch:
-        splits = validate.fn(source_of(plan), rules_of(plan), Path(scratch))
+        splits = validate.fn(source_of(plan), rules_of(plan), Path(scratch), settings.prepare().home)
     candidates = ladder_of(ladder_settings(plan, splits), reference)
     layers = layers_of_base(bases.resolve(reference.base))
     rows = splits.dataset.train_rows * _trial(plan, splits, reference)

@@ -44,11 +44,14 @@ class Data(Section):
     slices: tuple[str, ...] = Field((), description="columns whose groups are judged one by one, as the labels are")
     validation_share: Share = Field(0.1, description="share of train for the validation split, which chooses")
     test_share: Share = Field(0.25, description="share of train for the test split, when there is no test file")
-    max_chars: int = Field(20_000, ge=1, le=20_000, description="a longer text is set aside")
+    max_chars: int = Field(20_000, ge=1, le=20_000, description="a longer text to train on is cut there, for memory")
     max_tokens: int = Field(128, ge=8, le=8192, description="a longer text is cut for the model")
     min_rows_per_class: int = Field(10, ge=3, description="a smaller class stops the run")
     max_class_share: float = Field(0.9, gt=0.0, le=1.0, description="a larger class is noted")
     max_quarantined_share: float = Field(0.02, ge=0.0, le=1.0, description="more damaged rows stop the run")
+    near_duplicates: Literal["note", "group"] = Field(
+        "note", description="texts that differ in numbers only: noted, or kept in one split"
+    )
 
     @property
     def train_slices(self) -> tuple[str, ...]:

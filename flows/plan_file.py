@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import codecs
 import difflib
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,6 +15,8 @@ from pydantic import ValidationError
 from parsimony.errors import PlanError
 from parsimony.flows.plan import SECTIONS, Plan
 
+_BACKSLASH = "in double quotes a backslash begins an escape: write the path in single quotes, or with /"
+
 
 def load(path: Path, changes: Sequence[str] = ()) -> Plan:
     """Read a plan from TOML, with changes such as `gates.margin=0.02`; relative paths start at the plan's folder.
@@ -20,15 +24,42 @@ def load(path: Path, changes: Sequence[str] = ()) -> Plan:
     Raises PlanError with one line: what was found, what was expected.
     """
     try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
+        data = path.read_bytes()
     except OSError as error:
         raise PlanError(f"{path}: cannot be read ({error.strerror}); expected the path of a plan in TOML") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise PlanError(f"{path}: is not TOML: {error}") from error
+    document = _document(data, str(path))
     for change in changes:
         _set(document, change)
     plan = parse(document, str(path))
+    for name in (plan.data.train, plan.data.test or "", *plan.bases.names):
+        if any(ord(character) < 32 for character in name):  # "C:\temp" is TOML of another path
+            raise PlanError(f"{path}: the path {name!r} holds a control character; {_BACKSLASH}")
     return _resolved(plan, path.resolve().parent)
+
+
+def _document(data: bytes, source: str) -> dict[str, Any]:
+    """Parse TOML in UTF-8, which may begin with a byte order mark; say what makes it none."""
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise PlanError(f"{source}: is UTF-16, by its byte order mark; expected TOML in UTF-8: save it as UTF-8")
+    try:
+        content = data.decode("utf-8-sig")
+        return tomllib.loads(content)
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        reason = f"byte {error.start} (0x{data[error.start]:02x}, line {line}) is not UTF-8; save it as UTF-8"
+        raise PlanError(f"{source}: is not TOML: {reason}") from error
+    except tomllib.TOMLDecodeError as error:
+        raise PlanError(f"{source}: is not TOML: {error}{_hint(content, str(error))}") from error
+
+
+def _hint(content: str, problem: str) -> str:
+    """Say what people write instead of TOML: a path of Windows in double quotes, curly quotes, a value without quotes."""
+    lines = content.splitlines() or [""]
+    place = re.search(r"at line (\d+)", problem)
+    line = lines[min(int(place[1]), len(lines)) - 1] if place else lines[-1]
+    if "\\" in line and '"' in line:
+        return "; " + _BACKSLASH
+    return "; the quotes are curly, expected straight ones" if re.search("[“”„‘’]", line) else ""
 
 
 def parse(document: Mapping[str, Any], source: str) -> Plan:

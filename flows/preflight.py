@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from parsimony.data.reader import read_table
 from parsimony.errors import PlanError
+from parsimony.flows import settings
 from parsimony.flows.plan import Plan
 from parsimony.measurement import machine
 from parsimony.measurement.energy import require_country
 from parsimony.measurement.records import TargetSettings
+from parsimony.tasks.validation.quarantine import QUARANTINE, refusals_kept
 from parsimony.training import bases
 
 
@@ -21,10 +23,11 @@ def preflight(plan: Plan) -> tuple[TargetSettings, ...]:
         if not name.startswith("hf:"):
             bases.resolve(name)
     data = plan.data
-    if not data.train.startswith("hf:"):
-        read_table(data.train, text=data.text, label=data.label, part="train", slices=data.train_slices)
-    if data.test is not None and not data.test.startswith("hf:"):
-        read_table(data.test, text=data.text, label=data.label, part="test", slices=data.slices)
+    with refusals_kept(settings.prepare().home / QUARANTINE):
+        if not data.train.startswith("hf:"):
+            read_table(data.train, text=data.text, label=data.label, part="train", slices=data.train_slices)
+        if data.test is not None and not data.test.startswith("hf:"):
+            read_table(data.test, text=data.text, label=data.label, part="test", slices=data.slices)
     return targets
 
 

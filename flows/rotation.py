@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
-from parsimony.data.normalise import normalise
+from parsimony.data.normalise import normalise, without_numbers
 from parsimony.data.reader import read_table
 from parsimony.data.slicing import joined
 from parsimony.data.splits import split
@@ -26,7 +26,12 @@ def rotate(plan: Plan, folder: Path, seed: int) -> tuple[Path, Path]:
         test = read_table(data.test, text=data.text, label=data.label, part="test", slices=data.slices)
         share, everything = len(test) / (len(train) + len(test)), _together(train, test)
     kept, validation, test = split(
-        everything, None, seed=seed, validation_share=data.validation_share * (1 - share), test_share=share
+        everything,
+        None,
+        seed=seed,
+        validation_share=data.validation_share * (1 - share),
+        test_share=share,
+        key=without_numbers if data.near_duplicates == "group" else normalise,
     )
     folder.mkdir(parents=True, exist_ok=True)
     files = folder / "train.csv", folder / "test.csv"

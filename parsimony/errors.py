@@ -20,13 +20,13 @@ class PlanError(ParsimonyError):
 
 
 class DataError(ParsimonyError):
-    """The data cannot be used; the message is one line, `findings` holds every reason."""
+    """The data cannot be used; the message is one line, `findings` holds every reason, `rows` every row refused."""
 
     exit_code = 3
 
-    def __init__(self, message: str, findings: tuple[Finding, ...] = ()) -> None:
+    def __init__(self, message: str, findings: tuple[Finding, ...] = (), rows: tuple[Finding, ...] = ()) -> None:
         super().__init__(message)
-        self.findings = findings
+        self.findings, self.rows = findings, rows
 
 
 class InfrastructureError(ParsimonyError):

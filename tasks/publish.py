@@ -17,7 +17,7 @@ from parsimony.reporting.receipt import dumps, receipt
 from parsimony.tasks.registry.promotion import champion, keep, promote
 from parsimony.tasks.registry.tracking import Recorded, Registry, attach, record
 from parsimony.tasks.registry.versions import Verified, register
-from parsimony.tasks.validate import QUARANTINE
+from parsimony.tasks.validation.quarantine import QUARANTINE
 
 RECEIPT, PAGE, TEXT = "receipt.json", "report.html", "report.md"
 

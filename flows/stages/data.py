@@ -38,13 +38,14 @@ def rules_of(plan: Plan) -> Rules:
         min_rows_per_class=data.min_rows_per_class,
         max_class_share=data.max_class_share,
         max_quarantined_share=data.max_quarantined_share,
+        near_duplicates=data.near_duplicates,
     )
 
 
 def read(run: Session) -> Splits:
     """Validate and split the data."""
     with run.stage("validate", run.plan.data.train):
-        splits = validate(source_of(run.plan), rules_of(run.plan), run.folder)
+        splits = validate(source_of(run.plan), rules_of(run.plan), run.folder, run.home)
     dataset = splits.dataset
     run.say(
         "validate",

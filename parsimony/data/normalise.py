@@ -1,8 +1,18 @@
-"""When two texts count as the same text."""
+"""When two texts count as the same text, and what is cleaned before a text is used."""
 
 from __future__ import annotations
 
+import re
 import unicodedata
+
+# C1 controls are what Windows-1252 becomes when it is read as Latin-1; page breaks come from print and PDF.
+STRAY = re.compile(r"[\x0b\x0c\x80-\x9f]")
+_NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
+
+
+def clean(text: str) -> str:
+    """Return a text with a space for every C1 control, form feed and vertical tab."""
+    return text if text.isascii() and text.isprintable() else STRAY.sub(" ", text)
 
 
 def normalise(text: str) -> str:
@@ -11,5 +21,10 @@ def normalise(text: str) -> str:
     NFKC before and after case folding, because folding can undo the composition; two texts with
     equal results are duplicates of one another. The texts themselves are never replaced by it.
     """
-    folded = unicodedata.normalize("NFKC", text).casefold()
+    folded = unicodedata.normalize("NFKC", clean(text)).casefold()
     return " ".join(unicodedata.normalize("NFKC", folded).split())
+
+
+def without_numbers(text: str) -> str:
+    """Return a text as `normalise` does, with 0 for every number: "ticket 12" and "Ticket 345" become the same."""
+    return _NUMBER.sub("0", normalise(text))

@@ -43,6 +43,7 @@ def joined(tables: Sequence[Table], source: str) -> Table:
         labels=tuple(label for table in tables for label in table.labels),
         rows=tuple(range(1, sum(map(len, tables)) + 1)),
         slices=tuple((name, tuple(v for t in tables for v in t.slices[i][1])) for i, name in enumerate(names)),
+        findings=tuple(finding for table in tables for finding in table.findings),
     )
 
 

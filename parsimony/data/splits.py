@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, fields
 from pathlib import Path
 
@@ -27,12 +27,18 @@ Findings = tuple[Finding, ...]
 
 
 def split(
-    train: Table, test: Table | None, *, seed: int, validation_share: float, test_share: float
+    train: Table,
+    test: Table | None,
+    *,
+    seed: int,
+    validation_share: float,
+    test_share: float,
+    key: Callable[[str], str] = normalise,
 ) -> tuple[Table, Table, Table]:
     """Return (train, validation, test), stratified by label, rows in their old order.
 
     A given `test` stays as it is and `test_share` is not used; otherwise it is cut from train too. Equal texts
-    (after `normalise`) stay together. Every class keeps a text in train; from 3 texts on it also has
+    (those with the same `key`) stay together. Every class keeps a text in train; from 3 texts on it also has
     one in each part that is cut. Shares are of the class's different texts, 0 to 1.
 
     Raises ValueError for shares that leave nothing to train on or for a text in both tables, and
@@ -41,9 +47,9 @@ def split(
     parts = (validation_share,) if test is not None else (validation_share, test_share)
     if not (all(share > 0 for share in parts) and sum(parts) < 1):
         raise ValueError(f"shares to cut are {parts}, expected each above 0 and their sum below 1")
-    if test is not None and (shared := set(map(normalise, train.texts)) & set(map(normalise, test.texts))):
+    if test is not None and (shared := set(map(key, train.texts)) & set(map(key, test.texts))):
         raise ValueError(f"{len(shared)} texts are in both tables; validate them first")
-    kept, *cut = _cut(train, parts, seed)
+    kept, *cut = _cut(train, parts, seed, key)
     if not all(cut):
         raise DataError(
             f"{train.source}: no class has {len(parts) + 1} different texts; expected more rows to cut from"
@@ -51,26 +57,49 @@ def split(
     return train.take(kept), train.take(cut[0]), test if test is not None else train.take(cut[1])
 
 
-def _cut(table: Table, shares: tuple[float, ...], seed: int) -> list[tuple[int, ...]]:
+def _cut(table: Table, shares: tuple[float, ...], seed: int, key: Callable[[str], str]) -> list[tuple[int, ...]]:
     """Return the sorted positions that stay, then those of each share."""
     piles: list[list[int]] = [[] for _ in (None, *shares)]
-    for groups in _groups_by_class(table, seed):
-        sizes = _sizes(len(groups), shares)
-        for which, size in enumerate(sizes, 1):
-            taken, groups = groups[:size], groups[size:]
-            piles[which] += [position for group in taken for position in group]
-        piles[0] += [position for group in groups for position in group]
+    for groups in _groups_by_class(table, seed, key):
+        for pile, mine in zip(piles, _dealt(groups, shares), strict=True):
+            pile += mine
     return [tuple(sorted(pile)) for pile in piles]
 
 
-def _groups_by_class(table: Table, seed: int) -> list[list[list[int]]]:
+def _dealt(groups: list[list[int]], shares: tuple[float, ...]) -> list[list[int]]:
+    """Deal the groups of a class in their order: each share fills up to its rows, what is left stays in train.
+
+    The largest group stays in train, the last of them where several are as large: a share never gets nearly everything.
+    """
+    sizes = _sizes(sum(map(len, groups)), shares) if len(groups) >= 3 else [0] * len(shares)
+    largest = max(range(len(groups)), key=lambda i: (len(groups[i]), i))
+    left = [group for i, group in enumerate(groups) if i != largest]
+    piles = []
+    for later, size in zip(reversed(range(len(sizes))), sizes, strict=True):
+        taken = _fitting(left, size, spare=later)
+        piles.append([position for i in taken for position in left[i]])
+        left = [group for i, group in enumerate(left) if i not in taken]
+    return [[position for group in (groups[largest], *left) for position in group], *piles]
+
+
+def _fitting(groups: list[list[int]], size: int, spare: int) -> dict[int, None]:
+    """Return the first groups that fit into so many rows, at least the smallest one; `spare` groups are left."""
+    taken: dict[int, None] = {}
+    rows = 0
+    for i, group in enumerate(groups):
+        if rows + len(group) <= size and len(groups) - len(taken) > spare:
+            taken[i], rows = None, rows + len(group)
+    return taken if taken or not size else {min(range(len(groups)), key=lambda i: len(groups[i])): None}
+
+
+def _groups_by_class(table: Table, seed: int, key: Callable[[str], str]) -> list[list[list[int]]]:
     """Return per class the positions of each text, in the order that the seed gives the texts.
 
     A text with two labels has no class of its own and makes a class alone, which stays in train.
     """
     groups: dict[str, list[int]] = defaultdict(list)
     for position, text in enumerate(table.texts):
-        groups[normalise(text)].append(position)
+        groups[key(text)].append(position)
     classes: dict[tuple[str, ...], list[list[int]]] = defaultdict(list)
     for text in sorted(groups, key=lambda text: digest_bytes(f"{seed}\n{text}".encode())):
         labels = sorted({table.labels[position] for position in groups[text]})

@@ -33,7 +33,8 @@ class Texts:
 class Table:
     """Labelled texts exactly as read; `rows[i]` is the row number in `source` a person would look at.
 
-    `slices` are further columns, each a name and a value for every row.
+    `slices` are further columns, each a name and a value for every row; `findings` what was noticed while it was read,
+    and the rows that were set aside then.
     """
 
     source: str
@@ -41,6 +42,7 @@ class Table:
     labels: tuple[str, ...]
     rows: tuple[int, ...]
     slices: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    findings: tuple[Finding, ...] = ()
 
     def __post_init__(self) -> None:
         counts = (len(self.texts), len(self.labels), len(self.rows), *(len(values) for _, values in self.slices))
@@ -50,7 +52,7 @@ class Table:
         return len(self.texts)
 
     def take(self, positions: tuple[int, ...]) -> Table:
-        """Return the rows at these positions, in this order."""
+        """Return the rows at these positions, in this order, without the findings of the whole."""
         return Table(
             source=self.source,
             texts=tuple(self.texts[i] for i in positions),

@@ -6,18 +6,19 @@ notes may fail; once where no row was set aside. A check that could not be made 
 
 from __future__ import annotations
 
-import csv
 import os
-import tempfile
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from parsimony.bundle.predict import MAX_CHARS
 from parsimony.data.table import Table
 from parsimony.errors import DataError, Finding, Severity
-from parsimony.tasks.validation.suites import Check, Rules, for_test, for_train, frame
+from parsimony.tasks.validation.cleaning import cleaned, cut
+from parsimony.tasks.validation.frame import frame
+from parsimony.tasks.validation.quarantine import write_quarantine
+from parsimony.tasks.validation.suites import Check, Rules, for_test, for_train
 
 if TYPE_CHECKING:
     from great_expectations.core.expectation_validation_result import ExpectationValidationResult
@@ -26,9 +27,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Checked", "Rules", "check", "validate", "write_quarantine"]
 
-_DAMAGE = frozenset({"blank text", "blank label", "too long", "control characters", "conflicting labels"})
+_DAMAGE = frozenset({"blank text", "blank label", "control characters", "conflicting labels"})
 _GX_SEVERITY: dict[Severity, str] = {"critical": "critical", "quarantine": "warning", "note": "info"}
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,55 +44,72 @@ class Checked:
 def check(train: Table, test: Table | None, rules: Rules) -> Checked:
     """Set aside the rows that cannot be used and return the rest, which meets every critical expectation.
 
-    Texts that are also in the test table leave the training table, never the other way round.
+    Texts that are also in the test table leave the training table, never the other way round. Long texts are cut:
+    those of the test where a bundle cuts them, so that predictions are those of the whole text.
     Raises DataError when what is left fails, when more rows are damaged than the rules allow, or when an
-    expectation could not be evaluated; the message is the first finding, `findings` are all of them.
+    expectation could not be evaluated; the message is the first finding, `findings` are all of them, `rows` every row.
     """
+    train, test = cleaned(cut(train, rules.max_chars)), None if test is None else cut(test, MAX_CHARS)
     usable_test = None if test is None else _usable(test, for_test(rules, train.labels))
     test_texts = () if usable_test is None else usable_test.table.texts
     suite = for_train(rules, train.labels)
     usable = _usable(train, suite, test_texts)
-    findings = [*_too_damaged(train, usable.aside, rules), *_left(usable, suite, test_texts)]
-    aside = usable.aside
+    judged = [_left(usable, suite, test_texts)]
+    findings = [*_too_damaged(train, usable.aside, rules), *judged[0].findings]
     if test is not None and usable_test is not None:
         labels = usable.table.labels or train.labels
         suite = for_test(rules, labels)
         same = set(labels) == set(train.labels)
-        findings += _too_damaged(test, usable_test.aside, rules)
-        findings += _left(usable_test, suite) if same else validate(usable_test.table, suite)
-        aside += usable_test.aside
-    _refuse(tuple(replace(finding, severity="critical") for finding in findings if finding.severity != "note"))
+        judged.append(_left(usable_test, suite) if same else _judge(usable_test.table, suite))
+        findings += [*_too_damaged(test, usable_test.aside, rules), *judged[1].findings]
+    read = (*train.findings, *(() if test is None else test.findings))
+    aside = (*_of("quarantine", read), *usable.aside, *(() if usable_test is None else usable_test.aside))
+    critical = tuple(replace(finding, severity="critical") for finding in findings if finding.severity != "note")
+    _refuse(critical, (*aside, *(row for each in judged for row in each.rows)))
     kept_test = None if usable_test is None else usable_test.table
-    return Checked(train=usable.table, test=kept_test, quarantined=aside, notes=(*_counts(aside), *findings))
+    notes = (*_of("note", read), *_counts(aside), *findings)
+    return Checked(train=usable.table, test=kept_test, quarantined=aside, notes=notes)
 
 
-def _refuse(critical: tuple[Finding, ...]) -> None:
+def _of(severity: Severity, findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    return tuple(finding for finding in findings if finding.severity == severity)
+
+
+def _refuse(critical: tuple[Finding, ...], rows: tuple[Finding, ...] = ()) -> None:
     if critical:
         more = f" (and {len(critical) - 1} more)" if len(critical) > 1 else ""
-        raise DataError(critical[0].line() + more, critical)
+        raise DataError(critical[0].line() + more, critical, rows)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Judged:
+    """What a suite found in a table, and every row that is refused for its label."""
+
+    findings: tuple[Finding, ...]
+    rows: tuple[Finding, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Usable:
-    """The rows of a table that stay, a finding for every row and reason that does not, and all findings."""
+    """The rows of a table that stay, a finding for every row and reason that does not, and all that was found."""
 
     table: Table
     aside: tuple[Finding, ...]
-    findings: tuple[Finding, ...]
+    judged: _Judged
 
 
 def _usable(table: Table, suite: tuple[Check, ...], test_texts: tuple[str, ...] = ()) -> _Usable:
     """Set aside the rows that the suite finds unusable."""
-    findings = validate(table, suite, test_texts)
-    aside = tuple(finding for finding in findings if finding.severity == "quarantine")
+    judged = _judge(table, suite, test_texts)
+    aside = _of("quarantine", judged.findings)
     rows = {finding.row for finding in aside}
     kept = table.take(tuple(i for i, row in enumerate(table.rows) if row not in rows))
-    return _Usable(table=kept, aside=aside, findings=findings)
+    return _Usable(table=kept, aside=aside, judged=judged)
 
 
-def _left(usable: _Usable, suite: tuple[Check, ...], test_texts: tuple[str, ...] = ()) -> tuple[Finding, ...]:
+def _left(usable: _Usable, suite: tuple[Check, ...], test_texts: tuple[str, ...] = ()) -> _Judged:
     """Return what the suite finds in the rows that stay; where that is the whole table, it is known already."""
-    return validate(usable.table, suite, test_texts) if usable.aside else usable.findings
+    return _judge(usable.table, suite, test_texts) if usable.aside else usable.judged
 
 
 def _too_damaged(table: Table, aside: tuple[Finding, ...], rules: Rules) -> tuple[Finding, ...]:
@@ -128,16 +145,23 @@ def validate(table: Table, suite: tuple[Check, ...], test_texts: tuple[str, ...]
 
     Raises DataError when an expectation raised, was left out of the results, or when there is none at all.
     """
+    return _judge(table, suite, test_texts).findings
+
+
+def _judge(table: Table, suite: tuple[Check, ...], test_texts: tuple[str, ...] = ()) -> _Judged:
     results = _evaluate(frame(table, test_texts), suite) if suite else {}
     problems = [(each, _problem(results.get(each.name))) for each in suite]
     _refuse(tuple(_finding("critical", table.source, each.name, each.column, why) for each, why in problems if why))
     if not results:
         raise DataError(f"{table.source}: nothing was checked, because the suite is empty; expected checks")
     findings: list[Finding] = []
+    rows: list[Finding] = []
     for each in suite:
         if not (result := results[each.name]).success:
-            findings += each.findings(table, tuple(sorted(result.result.get("unexpected_index_list") or ())))
-    return tuple(findings)
+            at = tuple(sorted(result.result.get("unexpected_index_list") or ()))
+            findings += each.findings(table, at)
+            rows += each.rows(table, at)
+    return _Judged(findings=tuple(findings), rows=tuple(rows))
 
 
 def _evaluate(data: DataFrame, suite: tuple[Check, ...]) -> dict[str, ExpectationValidationResult]:
@@ -184,28 +208,3 @@ def _problem(result: ExpectationValidationResult | None) -> str:
 
 def _finding(severity: Severity, source: str, name: str, column: str, reason: str) -> Finding:
     return Finding(severity=severity, check=name, source=source, row=None, column=column, reason=reason)
-
-
-# --- what was set aside ---------------------------------------------------------------------------
-
-
-def write_quarantine(path: Path, findings: Iterable[Finding], tables: Sequence[Table]) -> None:
-    """Write the rows set aside as CSV: source, row, column, check, reason, text, label.
-
-    `tables` are the tables as read. A cell that a spreadsheet would run as a formula gets a leading apostrophe.
-    """
-    cells = {
-        (table.source, row): (text, label)
-        for table in tables
-        for row, text, label in zip(table.rows, table.texts, table.labels, strict=True)
-    }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    with os.fdopen(handle, "w", encoding="utf-8", newline="") as stream:
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(("source", "row", "column", "check", "reason", "text", "label"))
-        for f in findings:
-            row = "" if f.row is None else str(f.row)
-            line = (f.source, row, f.column, f.check, f.reason, *cells.get((f.source, f.row or 0), ("", "")))
-            writer.writerow([f"'{cell}" if cell.startswith(_FORMULA_STARTS) else cell for cell in line])
-    Path(name).replace(path)

@@ -280,8 +280,8 @@ BAD_FILES: dict[str, tuple[str, str | bytes, str]] = {
     ),
     "json list": (
         "t.json",
-        '[{"text": "x", "label": "a"}]\n',
-        'FILE, line 1: is not an object; expected one JSON object per line, such as {"text": …}',
+        '[["x", "a"]]\n',
+        'FILE: entry 1 of the array is not an object; expected such as {"text": …}',
     ),
     "deep json": (
         "t.jsonl",
@@ -304,12 +304,12 @@ BAD_FILES: dict[str, tuple[str, str | bytes, str]] = {
     "zip": (
         "t.csv.gz",
         b"\x1f\x8b",
-        "FILE: files ending in .gz are not read, only .csv, .jsonl, .ndjson, .json, .parquet; unpack it first",
+        "FILE: files ending in .gz are not read, only .csv, .tsv, .jsonl, .ndjson, .json, .parquet; unpack it first",
     ),
     "other": (
         "t.xlsx",
         b"PK",
-        "FILE: files ending in .xlsx are not read, only .csv, .jsonl, .ndjson, .json, .parquet; convert it first",
+        "FILE: files ending in .xlsx are not read, only .csv, .tsv, .jsonl, .ndjson, .json, .parquet; convert it first",
     ),
 }
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from parsimony.data.normalise import normalise
+from parsimony.data.normalise import normalise, without_numbers
 from parsimony.data.splits import SPLITS, Splits, read_splits, split, write_splits
 from parsimony.data.table import Table, Texts
 from parsimony.errors import DataError, Finding, InfrastructureError
@@ -235,3 +235,61 @@ def test_another_dataset_in_the_same_folder_replaces_the_old_one_whole(tmp_path:
     splits = read_splits(tmp_path / "data")
     assert splits.dataset == after.dataset != before
     assert splits.tables == after.tables
+
+
+# --- texts that differ in numbers only ------------------------------------------------------------
+
+
+def grouped(train: Table, test: Table | None = None, seed: int = 0) -> tuple[Table, Table, Table]:
+    return split(train, test, seed=seed, validation_share=0.1, test_share=0.2, key=without_numbers)
+
+
+def test_texts_that_differ_in_numbers_only_are_near() -> None:
+    near = (
+        "Ticket 12 is open",
+        "ticket 345 is  OPEN",
+        "ticket 1,204.50 is open",
+        "ticket １２ is open",
+        "ticket ٣ is open",
+    )
+    assert {without_numbers(text) for text in near} == {"ticket 0 is open"}
+    assert (
+        len({without_numbers(text) for text in ("ticket 12 is open", "ticket 12 is not open", "ticket is open")}) == 3
+    )
+
+
+def tickets(templates: int, each: int) -> Table:
+    return table(*((f"{'x' * t} ticket {n}", LABELS[t % 2]) for t in range(templates) for n in range(each)))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_grouped_texts_that_differ_in_numbers_only_fall_into_one_split(seed: int) -> None:
+    parts = grouped(tickets(40, 5), seed=seed)
+    keys = [set(map(without_numbers, part.texts)) for part in parts]
+    assert keys[0] & keys[1] == keys[0] & keys[2] == keys[1] & keys[2] == set()
+    assert [len(part) for part in parts] == [140, 20, 40]
+    assert [set(part.labels) for part in parts] == [set(LABELS)] * 3
+
+
+def test_a_group_that_holds_nearly_all_rows_of_its_label_stays_in_train() -> None:
+    uneven = table(
+        *((f"ticket {n}", "a") for n in range(100)),
+        ("one", "a"),
+        ("two", "a"),
+        *((f"{'y' * n}", "b") for n in range(1, 21)),
+    )
+    for seed in range(10):
+        parts = grouped(uneven, seed=seed)
+        assert parts[0].labels.count("a") == 100
+        assert [part.labels.count("a") for part in parts[1:]] == [1, 1]
+
+
+def test_without_grouping_the_splits_are_those_of_single_texts() -> None:
+    plain = many(200)
+    same = split(plain, None, seed=3, validation_share=0.1, test_share=0.2, key=lambda text: text)
+    assert cut(plain, seed=3) == same
+
+
+def test_a_near_copy_of_a_test_row_in_train_is_refused_where_they_are_grouped() -> None:
+    with pytest.raises(ValueError, match="1 texts are in both tables; validate them first"):
+        grouped(table(("ticket 1", "a"), ("x", "b")), table(("ticket 2", "a"), source="test.csv"))

@@ -158,3 +158,59 @@ def test_a_missing_key_is_named(tmp_path: Path) -> None:
 def test_the_built_in_plan_is_valid() -> None:
     plan = load(Path(plan_file.__file__).parent / "plans" / "demo.toml")
     assert Path(plan.data.train).is_file()
+
+
+# --- files as editors and shells write them -------------------------------------------------------
+
+
+def told(path: Path) -> str:
+    with pytest.raises(PlanError) as refused:
+        load(path)
+    assert "\n" not in str(refused.value)
+    return str(refused.value).removeprefix(f"{path}: ")
+
+
+def test_a_byte_order_mark_and_line_ends_of_windows_change_nothing(minimal: Path) -> None:
+    plan = load(minimal)
+    minimal.write_bytes(b"\xef\xbb\xbf" + MINIMAL.replace("\n", "\r\n").encode())
+    assert load(minimal) == plan
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])
+def test_a_plan_in_another_encoding_is_named(encoding: str, minimal: Path) -> None:
+    bom = {"utf-16-le": b"\xff\xfe", "utf-16-be": b"\xfe\xff"}.get(encoding, b"")
+    minimal.write_bytes(bom + MINIMAL.encode(encoding))
+    assert told(minimal) == "is UTF-16, by its byte order mark; expected TOML in UTF-8: save it as UTF-8"
+
+
+def test_a_plan_in_latin_1_is_refused_with_the_byte_and_its_line(minimal: Path) -> None:
+    minimal.write_bytes(MINIMAL.replace("train.csv", "données.csv").encode("latin-1"))
+    assert told(minimal) == "is not TOML: byte 32 (0xe9, line 3) is not UTF-8; save it as UTF-8"
+
+
+BACKSLASH = "in double quotes a backslash begins an escape: write the path in single quotes, or with /"
+
+
+@pytest.mark.parametrize("name", ["C:\\Users\\me\\train.csv", "data\\small.csv", "C:\\data\\x.csv", "..\\x"])
+def test_a_path_of_windows_that_is_no_toml_gets_a_hint(name: str, minimal: Path) -> None:
+    minimal.write_text(MINIMAL.replace("train.csv", name), encoding="utf-8")
+    assert told(minimal).startswith("is not TOML: ")
+    assert told(minimal).endswith(f"; {BACKSLASH}")
+
+
+@pytest.mark.parametrize("name", ["C:\\temp\\train.csv", "C:\\new\\train.csv", "data\\train\\final.csv"])
+def test_a_path_of_windows_that_is_toml_of_another_path_is_refused(name: str, minimal: Path) -> None:
+    lines = {"train": MINIMAL.replace("train.csv", name), "test": f'{MINIMAL}test = "{name}"\n'}
+    for content in (*lines.values(), f'{MINIMAL}[bases]\nnames = ["{name}"]\n'):
+        minimal.write_text(content, encoding="utf-8")
+        assert BACKSLASH in told(minimal)
+
+
+def test_a_path_of_windows_in_single_quotes_is_taken_as_written(minimal: Path) -> None:
+    minimal.write_text(MINIMAL.replace('"train.csv"', "'C:\\temp\\train.csv'"), encoding="utf-8")
+    assert load(minimal).data.train.endswith("C:\\temp\\train.csv")
+
+
+def test_curly_quotes_are_named(minimal: Path) -> None:
+    minimal.write_text(MINIMAL.replace('"train.csv"', "“train.csv”"), encoding="utf-8")
+    assert told(minimal).endswith("; the quotes are curly, expected straight ones")

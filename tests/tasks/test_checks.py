@@ -13,6 +13,7 @@ from parsimony.data.reader import read_table
 from parsimony.data.table import Table
 from parsimony.errors import DataError, Finding
 from parsimony.tasks.validation.checks import Checked, Rules, check, validate, write_quarantine
+from parsimony.tasks.validation.frame import is_clean, labels_in_cells, spelling
 from parsimony.tasks.validation.suites import Check, Expected, for_train
 
 pytestmark = pytest.mark.slow
@@ -60,7 +61,7 @@ def test_good_tables_pass_unchanged_and_without_a_word(capfd: pytest.CaptureFixt
 def test_every_kind_of_row_that_cannot_be_used_is_set_aside_with_its_reason_and_no_other() -> None:
     odd: tuple[Pair, ...] = (("NA", "a"), ("tab\tand\nline", "b"), ("日本語 👩‍🚀", "b"), ("é" * 50, "a"))
     unusable: tuple[Pair, ...] = (
-        ("\u200b", "a"), ("seven", " "), ("👩" * 51, "a"), ("x\x00", "a"), ("ONE ", "a"), ("odd", "a"), ("Odd", "b"), ("FIVE", "a"),
+        ("\u200b", "a"), ("seven", " "), ("\x85", "a"), ("x\x00", "a"), ("ONE ", "a"), ("odd", "a"), ("Odd", "b"), ("FIVE", "a"),
     )  # fmt: skip
     test = held_out(*TEST, ("", "a"))
     checked = check(table(*GOOD, *odd, *unusable), test, dataclasses.replace(RULES, max_quarantined_share=1.0))
@@ -68,7 +69,7 @@ def test_every_kind_of_row_that_cannot_be_used_is_set_aside_with_its_reason_and_
     assert lines(checked.quarantined) == {
         "train, row 10, column text: the text is blank",
         "train, row 11, column label: the label is blank",
-        "train, row 12, column text: the text has more than 50 characters",
+        "train, row 12, column text: the text is blank",
         "train, row 13, column text: the text has control characters",
         "train, row 14, column text: repeats an earlier row, label included",
         "train, row 15, column label: the same text has another label elsewhere",
@@ -139,19 +140,53 @@ def test_a_row_with_a_blank_label_is_no_conflict_of_its_good_copy() -> None:
 
 
 @pytest.mark.slow
-def test_a_text_of_the_longest_length_stays_and_one_character_more_does_not() -> None:
-    checked = check(table(*GOOD, ("é" * 50, "a"), ("👩" * 51, "a")), None, RULES)
-    assert checked.train == table(*GOOD, ("é" * 50, "a"))
-    assert lines(checked.quarantined) == {"train, row 7, column text: the text has more than 50 characters"}
+def test_a_text_of_any_length_stays_and_is_cut() -> None:
+    train = table(*GOOD, ("é" * 50, "a"), ("👩" * 51, "a"), ("x" * 5_000_000, "b"))
+    checked = check(train, held_out(*TEST, ("y" * 51, "a"), ("z" * 20_001, "b")), RULES)
+    assert checked.train == table(*GOOD, ("é" * 50, "a"), ("👩" * 50, "a"), ("x" * 50, "b"))
+    assert checked.test == held_out(*TEST, ("y" * 51, "a"), ("z" * 20_000, "b"))  # where every bundle cuts it
+    assert checked.quarantined == ()
+    assert lines(checked.notes) == {
+        "train, column text: 2 rows have more than 50 characters; each text is cut there (rows 7, 8)",
+        "test, column text: 1 rows have more than 20000 characters; each text is cut there (rows 5)",
+    }
+
+
+@pytest.mark.slow
+def test_long_texts_that_begin_alike_are_one_text_to_the_model() -> None:
+    checked = check(table(*GOOD, ("x" * 60, "a"), ("x" * 70, "a")), None, RULES)
+    assert lines(checked.quarantined) == {"train, row 7, column text: repeats an earlier row, label included"}
 
 
 @pytest.mark.slow
 def test_a_row_with_control_characters_is_set_aside() -> None:
-    damaged = tuple((f"a{character}b", "a") for character in ("\x00", "\x1b", "\x7f", "\x90"))
+    damaged = tuple((f"a{character}b", "a") for character in ("\x00", "\x1b", "\x7f"))
     checked = check(table(*GOOD, *damaged), None, RULES)
     assert lines(checked.quarantined) == {
-        f"train, row {row}, column text: the text has control characters" for row in range(6, 10)
+        f"train, row {row}, column text: the text has control characters" for row in range(6, 9)
     }
+
+
+@pytest.mark.slow
+def test_page_breaks_and_c1_controls_are_cleaned_with_a_note_and_are_no_damage() -> None:
+    stray = tuple((f"don{character}t {i}", "a") for i, character in enumerate("\x0b\x0c\x80\x85\x92\x9f"))
+    rules = dataclasses.replace(RULES, max_quarantined_share=0.0)
+    checked = check(table(*GOOD, *stray), held_out(*TEST, ("it\x92s", "a")), rules)
+    assert checked.train == table(*GOOD, *((f"don t {i}", "a") for i in range(6)))
+    assert checked.test == held_out(*TEST, ("it\x92s", "a"))  # the exam is as production is
+    assert lines(checked.notes) == {
+        (
+            "train, column text: 6 rows have C1 controls or page breaks, each read as a space; quotes and dashes become "
+            "such controls when Windows-1252 is read as Latin-1 (rows 6, 7, 8, 9, 10, …)"
+        ),
+        "test, column text: 1 rows have control characters (rows 4); all stay",
+    }
+
+
+@pytest.mark.slow
+def test_a_cleaned_text_is_the_same_as_its_raw_copy_in_the_test() -> None:
+    checked = check(table(*GOOD, ("it\x92s", "a")), held_out(*TEST, ("it\x92s", "a")), RULES)
+    assert lines(checked.quarantined) == {"train, row 6, column text: the same text is in the test data"}
 
 
 @pytest.mark.slow
@@ -204,13 +239,12 @@ def test_copies_conflicts_and_control_characters_of_the_test_are_notes_only() ->
 
 @pytest.mark.slow
 def test_a_test_row_that_cannot_be_judged_is_set_aside() -> None:
-    test = held_out(*TEST, ("", "a"), ("seven", " "), ("x" * 51, "a"))
+    test = held_out(*TEST, ("", "a"), ("seven", " "))
     checked = check(table(*GOOD), test, dataclasses.replace(RULES, max_quarantined_share=0.6))
     assert checked.test == held_out(*TEST)
     assert lines(checked.quarantined) == {
         "test, row 4, column text: the text is blank",
         "test, row 5, column label: the label is blank",
-        "test, row 6, column text: the text has more than 50 characters",
     }
 
 
@@ -290,11 +324,11 @@ def test_a_class_above_the_share_is_noted() -> None:
 @pytest.mark.slow
 def test_more_damage_than_the_rules_allow_is_refused_with_the_reasons_by_count() -> None:
     rules = dataclasses.replace(RULES, max_quarantined_share=0.4)
-    damaged: tuple[Pair, ...] = (("", "a"), ("", ""), ("x" * 51, "b"))
+    damaged: tuple[Pair, ...] = (("", "a"), ("", ""), ("x\x00", "b"))
     assert check(table(*GOOD, ("five", "b"), *damaged), None, rules).train == table(*GOOD, ("five", "b"))
     assert refusal(table(*GOOD, *damaged), None, rules) == (
         (
-            "train, column *: 3 of 7 rows are damaged, a share of 0.429 (2 blank text, 1 blank label, 1 too long); "
+            "train, column *: 3 of 7 rows are damaged, a share of 0.429 (2 blank text, 1 blank label, 1 control characters); "
             "expected at most 0.4: mend the file"
         ),
     )
@@ -393,3 +427,91 @@ def test_the_quarantine_file_names_each_row_and_runs_no_formula(tmp_path: Path) 
         ["'-t.csv", "6", "text", "control characters", "the text has control characters", "'=1+1\x00", "'@a"],
     ]
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["quarantine.csv"]
+
+
+# --- labels ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "label",
+    [
+        "می\u200cخواهم",  # Persian, zero width non-joiner
+        "क्\u200dष",  # Devanagari, zero width joiner
+        "👩\u200d🚀",
+        "❤️\u200d🔥",
+        "\U0001f3f4\U000e0067\U000e0062\U000e0073\U000e0063\U000e0074\U000e007f",  # the flag of Scotland
+        "card lost",
+    ],
+)
+def test_a_label_may_have_the_joiners_that_its_script_or_emoji_needs(label: str) -> None:
+    assert is_clean(label)
+
+
+@pytest.mark.parametrize(
+    "label",
+    ["a\u200cb", "a\u200d", "\u200dم", "م\u200c", "م\u200c\u200cم", "م \u200c م", "a\u200b", "\ufeffa", "\U000e0067"],
+)
+def test_a_joiner_that_joins_nothing_is_an_invisible_character(label: str) -> None:
+    assert not is_clean(label)
+
+
+def test_labels_that_differ_by_a_joiner_or_by_how_a_number_is_written_are_spelt_alike() -> None:
+    alike = (("می\u200cخواهم", "میخواهم"), ("1", "1.0"), ("1", "01"), ("-2", "-2.00"), ("Card", " card "), ("１", "1"))
+    assert [(a, b) for a, b in alike if spelling(a) != spelling(b)] == []
+    different = (("1", "10"), ("1", "-1"), ("1.0", "1.0.0"), ("v1", "v1.0"), ("a b", "ab"))
+    assert [(a, b) for a, b in different if spelling(a) == spelling(b)] == []
+
+
+@pytest.mark.parametrize(
+    ("labels", "several"),
+    [
+        (("a", "b", "a,b"), {"a,b"}),
+        (("a", "b", "b; a"), {"b; a"}),
+        (("a,b", "b,c", "a,c"), {"a,b", "b,c", "a,c"}),
+        (("['a', 'b']", "['a']", "['b']"), {"['a', 'b']"}),
+        (('["a","b"]', "a", "b"), {'["a","b"]'}),
+        (("a#b", "a", "b"), {"a#b"}),
+        (("Paris, France", "Lyon, Rhone"), set()),
+        (("yes, please", "no"), set()),
+        (("a", "b", "a b"), set()),
+        (("a,", "a"), set()),
+    ],
+)
+def test_several_labels_in_one_cell_are_noticed_where_each_occurs_elsewhere(
+    labels: tuple[str, ...], several: set[str]
+) -> None:
+    assert {label for label, number in labels_in_cells(labels).items() if number > 1} == several
+
+
+@pytest.mark.slow
+def test_several_labels_in_one_cell_are_a_note() -> None:
+    train = table(*GOOD, ("five", "a,b"), ("six", "a,b"))
+    checked = check(train, None, RULES)
+    assert checked.train == train
+    assert lines(checked.notes) == {
+        (
+            "train, column label: label 'a,b' (2 rows) seems to hold several labels; a row has one: the model learns it "
+            "as a label of its own"
+        )
+    }
+
+
+@pytest.mark.slow
+def test_a_label_of_more_than_200_characters_is_refused_and_not_printed() -> None:
+    long = "my secret words " * 13
+    train = table(*GOOD, *((f"long {i}", label) for i, label in enumerate([long[:200], long[:201]] * 2)))
+    refused = refusal(train)
+    assert refused == (
+        (
+            "train, column label: 2 rows have a label of more than 200 characters (rows 7, 9): is it the text? "
+            "Check data.text and data.label"
+        ),
+    )
+
+
+@pytest.mark.slow
+def test_an_unknown_label_that_is_a_known_one_written_otherwise_is_hinted_at() -> None:
+    train = table(("one", "1"), ("two", "1"), ("three", "2"), ("four", "2"))
+    [first, second] = refusal(train, held_out(("five", "1.0"), ("six", "2.0")))
+    assert first.endswith("add it there or remove it here; did you mean '1'?")
+    assert second.endswith("; did you mean '2'?")
