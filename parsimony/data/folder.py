@@ -133,7 +133,7 @@ def _texts_under(value: object, *, is_place: bool) -> Iterator[str]:
         yield from [value] if is_place else []
     elif isinstance(value, dict):
         for key, inner in value.items():
-            yield from _texts_under(inner, is_place=is_place and key != "split" or key in _PLACES)
+            yield from _texts_under(inner, is_place=(is_place and key != "split") or key in _PLACES)
     elif isinstance(value, list):
         for inner in value:
             yield from _texts_under(inner, is_place=is_place)

@@ -50,7 +50,7 @@ def check(train: Table, test: Table | None, rules: Rules) -> Checked:
     expectation could not be evaluated; the message is the first finding, `findings` are all of them, `rows` every row.
     """
     train, test = cleaned(cut(train, rules.max_chars)), None if test is None else cut(test, MAX_CHARS)
-    usable_test = None if test is None else _usable(test, for_test(rules, train.labels))
+    usable_test = None if test is None else _usable(test, for_test(train.labels))
     test_texts = () if usable_test is None else usable_test.table.texts
     suite = for_train(rules, train.labels)
     usable = _usable(train, suite, test_texts)
@@ -58,7 +58,7 @@ def check(train: Table, test: Table | None, rules: Rules) -> Checked:
     findings = [*_too_damaged(train, usable.aside, rules), *judged[0].findings]
     if test is not None and usable_test is not None:
         labels = usable.table.labels or train.labels
-        suite = for_test(rules, labels)
+        suite = for_test(labels)
         same = set(labels) == set(train.labels)
         judged.append(_left(usable_test, suite) if same else _judge(usable_test.table, suite))
         findings += [*_too_damaged(test, usable_test.aside, rules), *judged[1].findings]

@@ -110,7 +110,7 @@ def for_train(rules: Rules, labels: tuple[str, ...]) -> tuple[Check, ...]:
     )
 
 
-def for_test(rules: Rules, train_labels: tuple[str, ...]) -> tuple[Check, ...]:
+def for_test(train_labels: tuple[str, ...]) -> tuple[Check, ...]:
     """Return what is expected of a test table: only rows that cannot be judged are set aside."""
     known = sorted(set(train_labels))
     unknown = (
