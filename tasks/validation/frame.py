@@ -35,7 +35,8 @@ def frame(table: Table, test_texts: tuple[str, ...]) -> DataFrame:
     ]
     texts = [normalise(text) if fit else None for text, fit in zip(table.texts, usable, strict=True)]
     pairs = list(zip(texts, table.labels, strict=True))
-    labels_of, spellings, rows_of = Counter(t for t, _ in set(pairs)), _spellings(table.labels), Counter(table.labels)
+    labels_of, rows_of = Counter(t for t, _ in set(pairs)), Counter(table.labels)
+    spellings, writings = _spellings(table.labels), _writings(table.labels)
     in_test, near_test = frozenset(map(normalise, test_texts)), frozenset(map(without_numbers, test_texts))
     in_cell = labels_in_cells(table.labels)
     return pandas.DataFrame(
@@ -51,6 +52,7 @@ def frame(table: Table, test_texts: tuple[str, ...]) -> DataFrame:
             "rows_of_label": [rows_of[label] for label in table.labels],
             "share_of_label": [rows_of[label] / len(table) for label in table.labels],
             "spellings_of_label": [spellings[label] for label in table.labels],
+            "writings_of_label": [writings[label] for label in table.labels],
             "label_is_clean": [is_clean(label) for label in table.labels],
             "labels_in_cell": [in_cell[label] for label in table.labels],
         }
@@ -68,7 +70,13 @@ def _copies(pairs: list[tuple[str | None, str]]) -> list[int]:
 
 
 def _spellings(labels: tuple[str, ...]) -> dict[str, int]:
-    counts = Counter(spelling(label) for label in set(labels))
+    counts = Counter(normalise(label) for label in set(labels))
+    return {label: counts[normalise(label)] for label in set(labels)}
+
+
+def _writings(labels: tuple[str, ...]) -> dict[str, int]:
+    """Return for each label how many there are of its spelling that `normalise` takes for different ones."""
+    counts = Counter(spelling(label) for label in set(map(normalise, labels)))
     return {label: counts[spelling(label)] for label in set(labels)}
 
 

@@ -148,6 +148,7 @@ def for_test(train_labels: tuple[str, ...]) -> tuple[Check, ...]:
 def _for_both() -> tuple[Check, ...]:
     unclean = "label {label!r} has invisible or decomposed characters, {n} rows ({rows}); rename it"
     spelt = "label {label!r} ({n} rows) differs from another one only by case, width or spaces"
+    written = "label {label!r} ({n} rows) is another one with a number or a joiner written otherwise"
     many = "label {label!r} ({n} rows) seems to hold several labels; a row has one: the model learns it as a label of its own"
     long = (
         f"{{n}} rows have a label of more than {_LONGEST_LABEL} characters ({{rows}}): is it the text? "
@@ -169,6 +170,7 @@ def _for_both() -> tuple[Check, ...]:
         Check("label length", "critical", "label", _length("label", _LONGEST_LABEL), _whole(long), short),
         Check("label characters", "critical", "label", _among("label_is_clean", [True]), _class(unclean), clean),
         Check("label spelling", "note", "label", _at_most("spellings_of_label", 1), _class(spelt)),
+        Check("label writing", "note", "label", _at_most("writings_of_label", 1), _class(written)),
         Check("several labels", "note", "label", _at_most("labels_in_cell", 1), _class(many)),
         Check("blank text", "quarantine", "text", _with("text", VISIBLE), _row("the text is blank")),
         Check("blank label", "quarantine", "label", _with("label", VISIBLE), _row("the label is blank")),

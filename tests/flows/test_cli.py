@@ -74,6 +74,16 @@ def test_bad_data_is_one_line_and_status_3(
     assert not list((tmp_path / "home").glob("runs/*"))
 
 
+def test_lines_that_stop_a_run_are_listed_in_a_file_that_stays(
+    plan: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "train.csv").write_text("text,label\na,x\n" + "b,y,z\n" * 7, encoding="utf-8")
+    status, err = refused(capsys, "run", str(plan))
+    path = tmp_path / "home" / "quarantine.csv"
+    assert (status, f"; 7 rows (3, 4, 5, 6, 7, …) with their reasons in {path}\n" in err) == (3, True), err
+    assert path.read_text(encoding="utf-8").count("has 3 fields, the header 2") == 7
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [

@@ -515,3 +515,12 @@ def test_an_unknown_label_that_is_a_known_one_written_otherwise_is_hinted_at() -
     [first, second] = refusal(train, held_out(("five", "1.0"), ("six", "2.0")))
     assert first.endswith("add it there or remove it here; did you mean '1'?")
     assert second.endswith("; did you mean '2'?")
+
+
+@pytest.mark.slow
+def test_labels_that_are_one_number_or_one_word_with_a_joiner_are_noted() -> None:
+    train = table(*GOOD, ("five", "1"), ("six", "1"), ("seven", "01"), ("eight", "01"), ("nine", "10"), ("ten", "10"))
+    assert lines(check(train, None, RULES).notes) == {
+        f"train, column label: label {label!r} (2 rows) is another one with a number or a joiner written otherwise"
+        for label in ("1", "01")
+    }
