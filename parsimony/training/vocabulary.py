@@ -2,7 +2,8 @@
 
 The rule: every token that occurs in training stays, and so does every single-character piece, every piece that
 these cannot spell and every special token, so that a text that could be spelled before can still be spelled.
-On the training texts the trimmed tokenizer gives the same tokens as the full one; this is checked, not assumed.
+On the training texts the trimmed tokenizer gives the same tokens as the full one, wherever they are cut: what decides how
+a word is read stays, even where the model sees only the word's beginning. This is proven for each kind, and checked.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any
 
 from tokenizers import Tokenizer
 
-_BATCH = 4_096
+from parsimony.training.occurrence import Reading, encodings, read, tried_for_unknown_words
 
 
 class CannotTrimError(ValueError):
@@ -46,22 +47,24 @@ def serving_tokenizer(tokenizer: str, *, max_tokens: int) -> str:
     result = Tokenizer.from_str(tokenizer)
     result.no_padding()
     result.enable_truncation(max_length=max_tokens)
-    return compact(result.to_str())
+    document = json.loads(result.to_str())
+    if document["model"].get("dropout"):
+        document["model"]["dropout"] = None  # it leaves merges out at random, and would make predictions random
+    return _dumps(document)
 
 
 def compact(tokenizer: str) -> str:
     """Return the same tokenizer.json without white space or escapes."""
-    return json.dumps(json.loads(tokenizer), ensure_ascii=False, separators=(",", ":"))
+    return _dumps(json.loads(tokenizer))
+
+
+def _dumps(document: object) -> str:
+    return json.dumps(document, ensure_ascii=False, separators=(",", ":"))
 
 
 def token_ids(tokenizer: str, texts: Sequence[str]) -> list[list[int]]:
     """Return the token ids of each text, special tokens included."""
-    loaded = Tokenizer.from_str(tokenizer)
-    loaded.no_padding()
-    ids: list[list[int]] = []
-    for start in range(0, len(texts), _BATCH):
-        ids.extend(encoding.ids for encoding in loaded.encode_batch(list(texts[start : start + _BATCH])))
-    return ids
+    return [encoding.ids for encoding in encodings(tokenizer, texts)]
 
 
 def trim(tokenizer: str, texts: Sequence[str], near: Mapping[int, int] | None = None) -> Trimmed:
@@ -73,20 +76,38 @@ def trim(tokenizer: str, texts: Sequence[str], near: Mapping[int, int] | None = 
     """
     document = json.loads(tokenizer)
     model = document["model"]
-    if (kind := model.get("type")) not in _TRIMMERS:
+    if (kind := model.get("type")) not in _KEPT:
         raise CannotTrimError(f"its tokenizer is a {kind}, not WordPiece, Unigram or BPE")
-    before = token_ids(tokenizer, texts)
-    occurring = {token for ids in before for token in ids}
-    needed = occurring | _named_ids(document)
+    before = read(tokenizer, texts)
+    occurring = {token for ids in before.ids for token in ids}
+    needed = occurring | _named_ids(document) | _unknown_id(model)
     readable = {token: other for token, other in (near or {}).items() if other in occurring and token not in needed}
-    keep = _TRIMMERS[kind](model, needed, set(readable))
+    deciding = before.behind_the_cut | _deciding(kind, tokenizer, texts, before)
+    keep = _ordered(needed, set(readable), _KEPT[kind](model, needed | deciding | set(readable)))
     new_id = {old: new for new, old in enumerate(keep)}
+    _narrow(model, new_id)
     _renumber(document, new_id)
-    trimmed = json.dumps(document, ensure_ascii=False, separators=(",", ":"))
-    if token_ids(trimmed, texts) != [[new_id[token] for token in ids] for ids in before]:
+    trimmed = _dumps(document)
+    if token_ids(trimmed, texts) != [[new_id[token] for token in ids] for ids in before.ids]:
         raise CannotTrimError("the trimmed tokenizer reads some training texts differently")
     used = tuple(token for token in keep if token in occurring)
     return Trimmed(tokenizer=trimmed, kept=keep, used=used, rows=_rows(keep, used, readable))
+
+
+def _deciding(kind: str, tokenizer: str, texts: Sequence[str], before: Reading) -> set[int]:
+    """Return the pieces that no text holds, without which WordPiece would spell a word that is unknown."""
+    if kind != "WordPiece":
+        return set()
+    unknown = _unknown_id(json.loads(tokenizer)["model"])
+    return tried_for_unknown_words(
+        tokenizer, [text for text, ids in zip(texts, before.ids, strict=True) if unknown & set(ids)]
+    )
+
+
+def _unknown_id(model: Mapping[str, Any]) -> set[int]:
+    """Return the id of WordPiece's and Unigram's token for what they do not know, where there is one."""
+    unknown = model["vocab"].get(model["unk_token"]) if model["type"] == "WordPiece" else model.get("unk_id")
+    return set() if unknown is None else {unknown}
 
 
 def _rows(keep: Sequence[int], used: Sequence[int], near: Mapping[int, int]) -> tuple[int, ...]:
@@ -142,56 +163,67 @@ def _letters(piece: str, prefix: str, suffix: str) -> list[str]:
     return [piece[: start + 1], *(prefix + letter for letter in piece[start + 1 : end - 1]), prefix + piece[end - 1 :]]
 
 
-def _trim_wordpiece(model: dict[str, Any], needed: set[int], near: set[int]) -> tuple[int, ...]:
+def _kept_wordpiece(model: Mapping[str, Any], wanted: set[int]) -> set[int]:
+    """Return the ids that stay. The longest piece that fits is taken from the left: among fewer pieces it is the same."""
     vocabulary: dict[str, int] = model["vocab"]
-    stays = _indispensable(vocabulary, model.get("continuing_subword_prefix", "##")) | {model["unk_token"]}
-    kept = {token: i for token, i in vocabulary.items() if i in needed or i in near or token in stays}
-    keep = _ordered(needed | {vocabulary[model["unk_token"]]}, near, set(kept.values()))
-    order = {old: new for new, old in enumerate(keep)}
-    model["vocab"] = {token: order[i] for token, i in sorted(kept.items(), key=lambda item: item[1])}
-    return keep
+    stays = _indispensable(vocabulary, model.get("continuing_subword_prefix", "##"))
+    return {i for token, i in vocabulary.items() if i in wanted or token in stays}
 
 
-def _trim_unigram(model: dict[str, Any], needed: set[int], near: set[int]) -> tuple[int, ...]:
-    pieces: list[list[Any]] = model["vocab"]
-    unknown = model.get("unk_id")
-    names = [piece for piece, _ in pieces]
+def _kept_unigram(model: Mapping[str, Any], wanted: set[int]) -> set[int]:
+    """Return the ids that stay: of fewer ways to spell a word the best one is the same while every letter keeps its piece.
+
+    What an unknown letter costs follows from the worst piece, which therefore stays too.
+    """
+    names = [piece for piece, _ in model["vocab"]]
+    scores = [score for _, score in model["vocab"]]
     stays = _indispensable(names) | {name for name in names if len(name.removeprefix("▁")) == 1}
-    wanted = needed if unknown is None else needed | {unknown}
-    keep_in_model = [i for i, name in enumerate(names) if i in wanted or i in near or name in stays]
-    keep = _ordered(wanted, near, set(keep_in_model))
-    model["vocab"] = [pieces[i] for i in keep[: len(keep_in_model)]]
-    if unknown is not None:
-        model["unk_id"] = keep.index(unknown)
-    return keep
+    worst = {scores.index(min(scores))} if scores else set()
+    return {i for i, name in enumerate(names) if i in wanted or name in stays} | worst
 
 
-def _trim_bpe(model: dict[str, Any], needed: set[int], near: set[int]) -> tuple[int, ...]:
-    """Keep, with each token, all the parts that any merge makes it from: then training texts merge as before."""
+def _kept_bpe(model: Mapping[str, Any], wanted: set[int]) -> set[int]:
+    """Return the ids that stay: with each token all the parts that any merge makes it from, so that texts merge as before."""
     vocabulary: dict[str, int] = model["vocab"]
     prefix, suffix = model.get("continuing_subword_prefix") or "", model.get("end_of_word_suffix") or ""
-    merges = [tuple(merge.split(" ", 1)) if isinstance(merge, str) else tuple(merge) for merge in model["merges"]]
-    made = {merge: merge[0] + merge[1].removeprefix(prefix) for merge in merges}
     parts: dict[str, set[str]] = {}
-    for merge, token in made.items():
+    for merge, token in _merges(model):
         parts.setdefault(token, set()).update(merge)
     stays = _indispensable(vocabulary, prefix, suffix) | {model.get("unk_token")}
-    wanted = [token for token, i in vocabulary.items() if i in needed or i in near or token in stays]
+    queue = [token for token, i in vocabulary.items() if i in wanted or token in stays]
     kept: set[str] = set()
-    while wanted:
-        token = wanted.pop()
+    while queue:
+        token = queue.pop()
         if token in kept or token not in vocabulary:
             continue
         kept.add(token)
-        wanted.extend(parts.get(token, ()))
-    keep = _ordered(needed, near, {vocabulary[token] for token in kept})
-    order = {old: new for new, old in enumerate(keep)}
-    model["vocab"] = {t: order[i] for t, i in sorted(vocabulary.items(), key=lambda item: item[1]) if t in kept}
-    model["merges"] = [list(merge) for merge in merges if {*merge, made[merge]} <= kept]
-    return keep
+        queue.extend(parts.get(token, ()))
+    return {vocabulary[token] for token in kept}
 
 
-_TRIMMERS = {"WordPiece": _trim_wordpiece, "Unigram": _trim_unigram, "BPE": _trim_bpe}
+def _merges(model: Mapping[str, Any]) -> list[tuple[tuple[str, str], str]]:
+    """Return the merges in their order, each as its two parts and the token that it makes."""
+    prefix = model.get("continuing_subword_prefix") or ""
+    pairs = (tuple(merge.split(" ", 1)) if isinstance(merge, str) else tuple(merge) for merge in model["merges"])
+    return [((left, right), left + right.removeprefix(prefix)) for left, right in pairs]
+
+
+_KEPT = {"WordPiece": _kept_wordpiece, "Unigram": _kept_unigram, "BPE": _kept_bpe}
+
+
+def _narrow(model: dict[str, Any], new_id: Mapping[int, int]) -> None:
+    """Leave a model the tokens that have a new id, in the order of the new ids."""
+    vocabulary = model["vocab"]
+    if isinstance(vocabulary, list):
+        model["vocab"] = [vocabulary[old] for old in new_id if old < len(vocabulary)]
+        model["unk_id"] = None if model.get("unk_id") is None else new_id[model["unk_id"]]
+        return
+    if "merges" in model:
+        kept = {token for token, i in vocabulary.items() if i in new_id}
+        model["merges"] = [list(merge) for merge, token in _merges(model) if {*merge, token} <= kept]
+    model["vocab"] = {
+        token: new_id[i] for token, i in sorted(vocabulary.items(), key=lambda item: item[1]) if i in new_id
+    }
 
 
 def _renumber(document: dict[str, Any], new_id: dict[int, int]) -> None:
