@@ -203,7 +203,7 @@ def test_the_word_that_the_cut_goes_through_keeps_the_tokens_behind_the_cut_but_
 
 def test_what_an_unknown_letter_costs_is_the_same_among_fewer_pieces() -> None:
     """It costs 10 more than the worst piece: too much for `a?bc`, which would be the best without that piece."""
-    pieces = [("<unk>", 0.0), ("axb", -30.0), ("c", -30.0), ("a", -1.0), ("bc", -1.0), ("b", -30.0), ("worst", -200.0)]
+    pieces = [("<unk>", 0.0), ("axb", -30.0), ("c", -30.0), ("a", -1.0), ("bc", -1.0), ("b", -30.0), ("cc", -200.0)]
     made = Tokenizer(models.Unigram(pieces, unk_id=0, byte_fallback=False))
     made.pre_tokenizer = pre_tokenizers.Whitespace()
     after = Tokenizer.from_str(trim(made.to_str(), ["axbc bc"]).tokenizer)
