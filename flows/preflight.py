@@ -1,16 +1,20 @@
-"""What can be refused within a second: asked before the engine starts, and again by the flow on a worker."""
+"""What can be refused within seconds: asked before the engine starts, and again by the flow on a worker."""
 
 from __future__ import annotations
+
+import logging
 
 from parsimony.data.reader import read_table
 from parsimony.errors import PlanError
 from parsimony.flows import settings
-from parsimony.flows.plan import Plan
+from parsimony.flows.plan import Data, Plan
 from parsimony.measurement import machine
 from parsimony.measurement.energy import require_country
 from parsimony.measurement.records import TargetSettings
 from parsimony.tasks.validation.quarantine import QUARANTINE, refusals_kept
-from parsimony.training import bases
+from parsimony.training.base_checks import check
+
+log = logging.getLogger("parsimony.progress")
 
 
 def preflight(plan: Plan) -> tuple[TargetSettings, ...]:
@@ -19,9 +23,7 @@ def preflight(plan: Plan) -> tuple[TargetSettings, ...]:
     targets = tuple(target.settings() for target in plan.targets)
     for target in targets:
         _threads(target)
-    for name in plan.bases.names:
-        if not name.startswith("hf:"):
-            bases.resolve(name)
+    _bases(plan)
     data = plan.data
     with refusals_kept(settings.prepare().home / QUARANTINE):
         if not data.train.startswith("hf:"):
@@ -29,6 +31,15 @@ def preflight(plan: Plan) -> tuple[TargetSettings, ...]:
         if data.test is not None and not data.test.startswith("hf:"):
             read_table(data.test, text=data.text, label=data.label, part="test", slices=data.slices)
     return targets
+
+
+def _bases(plan: Plan) -> None:
+    """Refuse bases that cannot be used, before any data is read, and say what is not used of the others."""
+    longest = plan.data.max_tokens
+    asked = longest != Data.model_fields["max_tokens"].default
+    for name in plan.bases.names:
+        for note in check(name, max_tokens=longest, asked=asked):
+            log.info("%s", note, extra={"stage": "bases", "detail": note, "left_s": None})
 
 
 def _threads(target: TargetSettings) -> None:

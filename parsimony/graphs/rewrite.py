@@ -151,8 +151,7 @@ def add_mean_head(model: onnx.ModelProto, weight: np.ndarray, bias: np.ndarray) 
     """
     states = model.graph.output[0].name
     axes = ("head.token_axis", np.array([1], dtype=np.int64)), ("head.last_axis", np.array([2], dtype=np.int64))
-    constants = (*axes, ("head.weight", np.ascontiguousarray(weight.T)), ("head.bias", bias))
-    model.graph.initializer.extend(numpy_helper.from_array(value, name) for name, value in constants)
+    model.graph.initializer.extend(numpy_helper.from_array(value, name) for name, value in axes)
     make = helper.make_node
     model.graph.node.extend(
         (
@@ -162,8 +161,32 @@ def add_mean_head(model: onnx.ModelProto, weight: np.ndarray, bias: np.ndarray) 
             make("ReduceSum", ["head.real", "head.token_axis"], ["head.total"], name="head.Sum", keepdims=0),
             make("ReduceSum", ["head.mask", "head.token_axis"], ["head.count"], name="head.Count", keepdims=1),
             make("Div", ["head.total", "head.count"], ["head.mean"], name="head.Div"),
-            make("MatMul", ["head.mean", "head.weight"], ["head.product"], name="head.MatMul"),
-            make("Add", ["head.product", "head.bias"], ["logits"], name="head.Add"),
+        )
+    )
+    _add_linear(model, "head.mean", weight, bias)
+
+
+def add_first_token_head(model: onnx.ModelProto, weight: np.ndarray, bias: np.ndarray) -> None:
+    """Append the state of the first token and the linear head; the graph's output becomes `logits`.
+
+    weight: float32 [classes, hidden], bias: float32 [classes].
+    """
+    states = model.graph.output[0].name
+    model.graph.initializer.append(numpy_helper.from_array(np.array(0, dtype=np.int64), "head.place"))
+    model.graph.node.append(
+        helper.make_node("Gather", [states, "head.place"], ["head.first"], name="head.Gather", axis=1)
+    )
+    _add_linear(model, "head.first", weight, bias)
+
+
+def _add_linear(model: onnx.ModelProto, states: str, weight: np.ndarray, bias: np.ndarray) -> None:
+    """Append a linear layer on `states`, [batch, hidden], as the graph's only output."""
+    constants = ("head.weight", np.ascontiguousarray(weight.T)), ("head.bias", bias)
+    model.graph.initializer.extend(numpy_helper.from_array(value, name) for name, value in constants)
+    model.graph.node.extend(
+        (
+            helper.make_node("MatMul", [states, "head.weight"], ["head.product"], name="head.MatMul"),
+            helper.make_node("Add", ["head.product", "head.bias"], ["logits"], name="head.Add"),
         )
     )
     output = helper.make_tensor_value_info("logits", onnx.TensorProto.FLOAT, ["batch", len(bias)])

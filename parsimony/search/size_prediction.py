@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 from parsimony.candidates import Candidate
 from parsimony.data.table import Texts
 from parsimony.graphs.int4 import packed_bytes
-from parsimony.training.bases import CONFIG, TOKENIZER
+from parsimony.training.bases import CONFIG
 from parsimony.training.families.student import embedding_in, heads_in, layers_in, neurons_in
-from parsimony.training.vocabulary import CannotTrimError, serving_tokenizer, trim
+from parsimony.training.sentence_encoder import tokenizer_of
+from parsimony.training.vocabulary import CannotTrimError, trim
 
 if TYPE_CHECKING:
     import torch
@@ -79,7 +80,7 @@ def shape_of(base: Path, texts: Texts, max_tokens: int) -> Shape:
     around = _modules_around(encoder, name)
     tokens = encoder.get_input_embeddings()
     vocabulary, width = tokens.weight.shape
-    tokenizer = serving_tokenizer((base / TOKENIZER).read_text(encoding="utf-8"), max_tokens=max_tokens)
+    tokenizer = tokenizer_of(base, max_tokens=max_tokens)
     padding = padding_position(encoder)
     kept, mapped, trimmed_bytes = _trimmed(base, tokenizer, texts, vocabulary)
     return Shape(

@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import importlib.util
-import json
 import re
 from collections.abc import Iterable
 from pathlib import Path
 
 from parsimony.errors import InfrastructureError, PlanError
 from parsimony.files import digest_file, digest_of
+from parsimony.training import base_files, sentence_encoder
 
-CONFIG, WEIGHTS, TOKENIZER = "config.json", "model.safetensors", "tokenizer.json"
+CONFIG, WEIGHTS, TOKENIZER = base_files.CONFIG, base_files.WEIGHTS, base_files.TOKENIZER
+# What is asked of the hub: no pickles, no weights of other libraries.
+_PATTERNS = [
+    "*.json",
+    "*.txt",
+    "*/config.json",
+    "model*.safetensors",
+    "0_Transformer/*.json",
+    "0_Transformer/model*.safetensors",
+]
 _HUB_NAME = re.compile(r"hf:(?P<name>[\w.-]+(/[\w.-]+)?)(@(?P<revision>[\w./-]+))?\Z")
 # These let a configuration file choose code to run.
 _CODE_KEYS = ("auto_map", "trust_remote_code")
@@ -28,14 +37,14 @@ def resolve(base: str) -> Path:
     elif base.startswith("hf:"):
         folder = _from_hub(base)
     else:
-        folder = Path(base)
-    _check(base, folder)
-    return folder
+        folder = Path(base).expanduser()
+    return _checked(base, folder)
 
 
 def digest(folder: Path) -> str:
-    """Return one digest of a base's configuration, weights and tokenizer."""
-    return digest_of(*(digest_file(folder / name) for name in (CONFIG, WEIGHTS, TOKENIZER)))
+    """Return one digest of a base's configuration, weights, tokenizer and of how its states are pooled."""
+    files = (folder / CONFIG, folder / TOKENIZER, *base_files.weight_files(folder))
+    return digest_of(*(digest_file(path) for path in files), repr(sentence_encoder.described(folder)))
 
 
 def _from_package(module: str) -> Path:
@@ -63,9 +72,7 @@ def _from_hub(base: str) -> Path:
     from huggingface_hub.errors import HFValidationError, RepositoryNotFoundError, RevisionNotFoundError
 
     try:
-        path = snapshot_download(
-            match["name"], revision=match["revision"], allow_patterns=[CONFIG, WEIGHTS, "tokenizer*.json", "*.txt"]
-        )
+        path = snapshot_download(match["name"], revision=match["revision"], allow_patterns=_PATTERNS)
     except HFValidationError as error:
         raise PlanError(f"base {base!r} is no hub name: {error}") from error
     except RevisionNotFoundError as error:
@@ -73,37 +80,54 @@ def _from_hub(base: str) -> Path:
     except RepositoryNotFoundError as error:
         raise PlanError(f"base {base!r}: the hub has no such model, or keeps it private") from error
     except Exception as error:  # the hub client raises a dozen unrelated types for "not there" or "no network"
-        text = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise InfrastructureError(f"base {base!r} could not be fetched from the hub: {text[:200]}") from error
+        raise InfrastructureError(
+            f"base {base!r} could not be fetched from the hub: {first_line(error)}; without the network, give the folder of "
+            "a copy"
+        ) from error
     return Path(path)
 
 
-def _check(base: str, folder: Path) -> None:
+def _checked(base: str, folder: Path) -> Path:
+    """Return the folder that holds the encoder; raise PlanError unless its files are there and can be read as such."""
     if not folder.is_dir():
+        there = f"{folder} is a file" if folder.exists() else f"no folder {folder}"
+        name = "/".join(folder.parts[-2:])
+        hub = (
+            f"hf:{name} if it lies on the hub, " if not folder.parent.exists() and _HUB_NAME.match(f"hf:{name}") else ""
+        )
         raise PlanError(
-            f"base {base!r}: no folder {folder}; expected a folder with {CONFIG}, {WEIGHTS} and {TOKENIZER}, "
+            f"base {base!r}: {there}; expected {hub}a folder with {CONFIG}, {WEIGHTS} and {TOKENIZER}, "
             "hf:owner/name@revision or package:<module>"
         )
-    missing = [name for name in (CONFIG, WEIGHTS, TOKENIZER) if not (folder / name).is_file()]
-    if missing:
-        raise PlanError(f"base {base!r}: {folder} lacks {', '.join(missing)} (pickled weights are not loaded)")
-    config = _read_config(base, folder)
+    try:
+        inner = sentence_encoder.encoder_folder(folder)
+        if not inner.is_dir():
+            raise PlanError(f"{sentence_encoder.MODULES} names the folder {inner.name}, which is not there")
+        base_files.require_files(inner)
+        config = _read_config(inner)
+    except PlanError as error:
+        raise PlanError(f"base {base!r}: {error}") from error
+    except OSError as error:
+        raise InfrastructureError(f"base {base!r} cannot be read: {first_line(error)}") from error
     if keys := sorted(set(_keys(config)) & set(_CODE_KEYS)):
         raise PlanError(f"base {base!r}: its {CONFIG} asks to run code ({', '.join(keys)}); that is never done")
+    return inner
 
 
 def architecture(folder: Path) -> str:
     """Return the architecture that a base's configuration names, such as `bert` or `distilbert`."""
-    return str(_read_config(str(folder), folder)["model_type"])
+    return str(_read_config(folder)["model_type"])
 
 
-def _read_config(base: str, folder: Path) -> dict[str, object]:
-    try:
-        config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise PlanError(f"base {base!r}: {folder / CONFIG} is no JSON: {error}") from error
-    if not isinstance(config, dict) or not isinstance(config.get("model_type"), str):
-        raise PlanError(f"base {base!r}: {folder / CONFIG} names no model_type, expected that of an encoder")
+def first_line(error: BaseException) -> str:
+    """Return the first line of what an error says, its kind where it says nothing."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+
+
+def _read_config(folder: Path) -> dict[str, object]:
+    config = base_files.read_object(folder / CONFIG)
+    if not isinstance(config.get("model_type"), str):
+        raise PlanError(f"{folder / CONFIG} names no model_type, expected that of an encoder; download it again")
     return config
 
 

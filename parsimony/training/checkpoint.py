@@ -8,6 +8,8 @@ from pathlib import Path
 
 import onnx
 
+from parsimony.errors import PlanError
+from parsimony.training.bases import first_line
 from parsimony.training.classifier import Classifier, load, save
 from parsimony.training.export import check_parity, export
 from parsimony.training.family import Material
@@ -21,7 +23,7 @@ _PARITY_TEXTS = 32
 def write_checkpoint(folder: Path, classifier: Classifier, material: Material, facts: Mapping[str, object]) -> None:
     """Write weights, the graph exported from these weights (checked against the trained model) and the facts."""
     save(classifier, _made(folder / WEIGHTS))
-    model = export(load(folder / WEIGHTS))
+    model = _exported(folder / WEIGHTS, material.spec.base)
     sample = token_ids(classifier.tokenizer, material.validation.texts[:_PARITY_TEXTS])
     check_parity(model, classifier, sample)
     config = classifier.encoder.config
@@ -33,6 +35,20 @@ def write_checkpoint(folder: Path, classifier: Classifier, material: Material, f
         "layers": int(config.num_hidden_layers),
     }
     write_model(folder, model, classifier.tokenizer, {**shape, **facts})
+
+
+def _exported(weights: Path, base: str) -> onnx.ModelProto:
+    """Return the graph of saved weights; raise PlanError, one line with the base's name, when there is none."""
+    try:
+        return export(load(weights))
+    except PlanError as error:
+        raise PlanError(f"base {base!r} cannot be used: {error}") from error
+    except (ImportError, OSError, MemoryError):
+        raise
+    except Exception as error:  # tracing an unknown architecture raises anything
+        raise PlanError(
+            f"base {base!r} cannot be exported to ONNX: {type(error).__name__}: {first_line(error)}; take another base"
+        ) from error
 
 
 def write_model(folder: Path, model: onnx.ModelProto, tokenizer: str, facts: Mapping[str, object]) -> None:

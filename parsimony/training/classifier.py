@@ -1,7 +1,8 @@
-"""A text classifier on any encoder of transformers: mean of the token states, then one linear layer.
+"""A text classifier on any encoder of transformers: the mean of the token states, then one linear layer.
 
 The same head for every architecture (no architecture-specific pooler to export, prune or carry), and
-the shape in which a base is probed: frozen features are the mean of the token states too.
+the shape in which a base is probed: frozen features are the mean of the token states too. A sentence encoder whose
+folder says so takes the first token's state instead.
 """
 
 from __future__ import annotations
@@ -15,8 +16,9 @@ import numpy as np
 
 from parsimony.errors import PlanError
 from parsimony.training import factorised_embedding
-from parsimony.training.bases import architecture
-from parsimony.training.vocabulary import Trimmed, serving_tokenizer
+from parsimony.training.bases import CONFIG, architecture, first_line
+from parsimony.training.sentence_encoder import Pooling, described, tokenizer_of
+from parsimony.training.vocabulary import Trimmed
 
 if TYPE_CHECKING:
     import torch
@@ -32,32 +34,36 @@ _ATTENTION = {"distilbert": "sdpa"}
 class Classifier:
     """An encoder of transformers, a linear head and the tokenizer that feeds them.
 
-    `head` maps [batch, hidden] to [batch, classes]; `tokenizer` is the text of tokenizer.json.
+    `head` maps [batch, hidden] to [batch, classes]; `tokenizer` is the text of tokenizer.json; `pooling` says which state
+    stands for a text: the mean of all, or the first token's.
     """
 
     encoder: torch.nn.Module
     head: torch.nn.Linear
     tokenizer: str
+    pooling: Pooling = "mean"
 
 
 def load_base(folder: Path, *, classes: int, max_tokens: int) -> Classifier:
     """Load a base with a head of zeros.
 
-    Raises PlanError when its weights are incomplete or it is no stack of layers.
+    Raises PlanError when its weights are incomplete, it is no stack of layers or transformers cannot make it.
     """
     import torch
 
-    encoder = _load_encoder(folder)
     try:
+        encoder = _load_encoder(folder)
         layers_of(encoder)
-    except ValueError as error:
-        raise PlanError(f"{folder} cannot be used: {error}") from error
-    longest = min(max_tokens, position_limit(encoder))
-    tokenizer = serving_tokenizer((folder / TOKENIZER).read_text(encoding="utf-8"), max_tokens=longest)
+    except (PlanError, ImportError, OSError, MemoryError):
+        raise
+    except Exception as error:  # a configuration can make transformers raise anything
+        raise PlanError(f"{folder} cannot be used: {first_line(error)}") from error
+    longest = max_tokens if (limit := position_limit(encoder)) is None else min(max_tokens, limit)
+    tokenizer = tokenizer_of(folder, max_tokens=longest)
     head = torch.nn.Linear(encoder.config.hidden_size, classes)
     torch.nn.init.zeros_(head.weight)
     torch.nn.init.zeros_(head.bias)
-    return Classifier(encoder=encoder, head=head, tokenizer=tokenizer)
+    return Classifier(encoder=encoder, head=head, tokenizer=tokenizer, pooling=described(folder).pooling)
 
 
 def _load_encoder(folder: Path) -> torch.nn.Module:
@@ -75,8 +81,15 @@ def _load_encoder(folder: Path) -> torch.nn.Module:
         attn_implementation=_ATTENTION.get(architecture(folder), "eager"),
         dtype=torch.float32,
         output_loading_info=True,
+        ignore_mismatched_sizes=True,  # they are reported, and refused below
         **keywords,
     )
+    if others := sorted(loading["mismatched_keys"]):
+        name, there, expected = others[0]
+        raise PlanError(
+            f"{folder} holds a {name} of {list(there)}, {CONFIG} describes one of {list(expected)}; the two are of different "
+            "models: take both from one place"
+        )
     if missing := sorted(loading["missing_keys"]):
         raise PlanError(
             f"{folder} holds no weights for {missing[0]} and {len(missing) - 1} others of a {type(encoder).__name__}; "
@@ -104,10 +117,15 @@ def _has_pooler(folder: Path) -> bool:
     return "add_pooling_layer" in inspect.signature(MODEL_MAPPING[type(config)].__init__).parameters
 
 
-def position_limit(encoder: torch.nn.Module) -> int:
-    """Return how many tokens the encoder can read; RoBERTa counts positions from behind its padding token."""
-    limit = int(getattr(encoder.config, "max_position_embeddings", 512))
+def position_limit(encoder: torch.nn.Module) -> int | None:
+    """Return how many tokens the encoder can read, None for any number (XLNet says -1).
+
+    RoBERTa counts positions from behind its padding token.
+    """
+    limit = int(getattr(encoder.config, "max_position_embeddings", None) or -1)
     padding = padding_position(encoder)
+    if limit < 0:
+        return None
     return limit if padding is None else limit - padding - 1
 
 
@@ -130,7 +148,7 @@ def save(classifier: Classifier, folder: Path) -> None:
         )
     factorised_embedding.write(classifier.encoder, folder)
     weight, bias = (p.detach().float().numpy() for p in (classifier.head.weight, classifier.head.bias))
-    np.savez(folder / HEAD, weight=weight, bias=bias)
+    np.savez(folder / HEAD, weight=weight, bias=bias, pooling=np.array(classifier.pooling))
     (folder / TOKENIZER).write_text(classifier.tokenizer, encoding="utf-8")
 
 
@@ -139,12 +157,27 @@ def load(folder: Path) -> Classifier:
     import torch
 
     with np.load(folder / HEAD, allow_pickle=False) as arrays:
-        weight, bias = arrays["weight"], arrays["bias"]
+        weight, bias, pooling = arrays["weight"], arrays["bias"], _pooling(str(arrays["pooling"]))
     head = torch.nn.Linear(weight.shape[1], weight.shape[0])
     head.weight.data, head.bias.data = torch.from_numpy(weight), torch.from_numpy(bias)
     encoder = _load_encoder(folder)
     factorised_embedding.read(encoder, folder)
-    return Classifier(encoder=encoder, head=head.eval(), tokenizer=(folder / TOKENIZER).read_text(encoding="utf-8"))
+    tokenizer = (folder / TOKENIZER).read_text(encoding="utf-8")
+    return Classifier(encoder=encoder, head=head.eval(), tokenizer=tokenizer, pooling=pooling)
+
+
+def _pooling(name: str) -> Pooling:
+    return "cls" if name == "cls" else "mean"
+
+
+def pooled_state(
+    encoder: torch.nn.Module, input_ids: torch.Tensor, attention_mask: torch.Tensor, pooling: Pooling
+) -> torch.Tensor:
+    """Return the state that stands for each text, [batch, hidden]: the mean, or the first token's."""
+    if pooling == "mean":
+        return mean_state(encoder, input_ids, attention_mask)
+    states: torch.Tensor = encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
+    return states[:, 0]
 
 
 def mean_state(encoder: torch.nn.Module, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
@@ -179,7 +212,8 @@ def features(classifier: Classifier, rows: Sequence[Sequence[int]]) -> np.ndarra
         for start in range(0, len(order), _FEATURE_BATCH):
             chosen = order[start : start + _FEATURE_BATCH]
             ids, mask = pad([rows[i] for i in chosen])
-            result[chosen] = mean_state(classifier.encoder, ids.to(device), mask.to(device)).float().cpu().numpy()
+            states = pooled_state(classifier.encoder, ids.to(device), mask.to(device), classifier.pooling)
+            result[chosen] = states.float().cpu().numpy()
     return result
 
 

@@ -43,7 +43,8 @@ def export(classifier: Classifier) -> onnx.ModelProto:
     rewrite.drop_token_types(model)
     require_inputs(model, classifier.encoder.config.model_type)
     rewrite.fold_copies(model)
-    rewrite.add_mean_head(model, weight, bias)
+    add_head = rewrite.add_mean_head if classifier.pooling == "mean" else rewrite.add_first_token_head
+    add_head(model, weight, bias)
     rewrite.strip(model)
     return model
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from parsimony.runtimes.cpu import has_fast_bf16
 from parsimony.training import qat
-from parsimony.training.classifier import Classifier, mean_state, pad
+from parsimony.training.classifier import Classifier, pad, pooled_state
 from parsimony.training.sampler import LengthGroups
 
 if TYPE_CHECKING:
@@ -129,7 +129,7 @@ def _network(classifier: Classifier) -> torch.nn.Module:
             self.encoder, self.head = classifier.encoder, classifier.head
 
         def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> dict[str, torch.Tensor]:
-            states = mean_state(self.encoder, input_ids, attention_mask)
+            states = pooled_state(self.encoder, input_ids, attention_mask, classifier.pooling)
             logits = self.head(states)
             return {"logits": logits, "states": states} if self.training else {"logits": logits}
 

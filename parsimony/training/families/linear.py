@@ -15,10 +15,11 @@ from onnx import helper, numpy_helper
 
 from parsimony.data.labels import class_numbers
 from parsimony.graphs import rewrite
-from parsimony.training.checkpoint import TOKENIZER, write_model
+from parsimony.training.checkpoint import write_model
 from parsimony.training.export import OPSET, compare
 from parsimony.training.family import Family, Material
-from parsimony.training.vocabulary import serving_tokenizer, token_ids
+from parsimony.training.sentence_encoder import tokenizer_of
+from parsimony.training.vocabulary import token_ids
 
 _PENALTIES = (0.1, 0.3, 1.0, 3.0)
 _PARITY_TEXTS = 32
@@ -26,8 +27,7 @@ _PARITY_TEXTS = 32
 
 def train(material: Material, folder: Path) -> None:
     """Write the checkpoint: the best of four penalties on the validation split, exported and checked."""
-    text = (material.base / TOKENIZER).read_text(encoding="utf-8")
-    tokenizer = serving_tokenizer(text, max_tokens=material.max_tokens)
+    tokenizer = tokenizer_of(material.base, max_tokens=material.max_tokens)
     size, special = _vocabulary(tokenizer)
     train_rows, validation_rows = (token_ids(tokenizer, t.texts) for t in (material.train, material.validation))
     weights = _inverse_frequency(train_rows, size, special)
