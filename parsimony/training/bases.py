@@ -13,14 +13,7 @@ from parsimony.training import base_files, sentence_encoder
 
 CONFIG, WEIGHTS, TOKENIZER = base_files.CONFIG, base_files.WEIGHTS, base_files.TOKENIZER
 # What is asked of the hub: no pickles, no weights of other libraries.
-_PATTERNS = [
-    "*.json",
-    "*.txt",
-    "*/config.json",
-    "model*.safetensors",
-    "0_Transformer/*.json",
-    "0_Transformer/model*.safetensors",
-]
+_PATTERNS = ["*.json", "*.txt", "model*.safetensors", "0_Transformer/model*.safetensors"]
 _HUB_NAME = re.compile(r"hf:(?P<name>[\w.-]+(/[\w.-]+)?)(@(?P<revision>[\w./-]+))?\Z")
 # These let a configuration file choose code to run.
 _CODE_KEYS = ("auto_map", "trust_remote_code")

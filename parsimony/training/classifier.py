@@ -84,11 +84,10 @@ def _load_encoder(folder: Path) -> torch.nn.Module:
         ignore_mismatched_sizes=True,  # they are reported, and refused below
         **keywords,
     )
-    if others := sorted(loading["mismatched_keys"]):
-        name, there, expected = others[0]
+    if others := sorted(key if isinstance(key, str) else key[0] for key in loading["mismatched_keys"]):
         raise PlanError(
-            f"{folder} holds a {name} of {list(there)}, {CONFIG} describes one of {list(expected)}; the two are of different "
-            "models: take both from one place"
+            f"{folder} holds {others[0]} in another shape than {CONFIG} describes; the two are of different models: take "
+            "both from one place"
         )
     if missing := sorted(loading["missing_keys"]):
         raise PlanError(

@@ -127,7 +127,7 @@ def _pooling(path: Path) -> Pooling:
     modes = [said] if isinstance(said, str) else said
     for mode in ("mean", "cls"):
         if modes == [mode]:
-            return mode  # type: ignore[return-value]
+            return mode
     raise PlanError(
         f"{path} pools by {said}, expected mean or cls; write "
         '{"pooling_mode": "mean"} into it to start from the mean all the same, or take another base'

@@ -77,12 +77,15 @@ def test_a_missing_folder_is_refused_with_the_three_forms_of_a_name(tmp_path: Pa
 @pytest.mark.parametrize("name", [bases.CONFIG, bases.WEIGHTS, bases.TOKENIZER])
 def test_a_missing_file_is_named(folder: Path, name: str) -> None:
     (folder / name).unlink()
-    assert f"lacks {name} (" in _refusal(str(folder))
+    assert f"lacks {name}; expected config.json, model.safetensors and tokenizer.json" in _refusal(str(folder))
 
 
 def test_pickled_weights_are_no_weights(folder: Path) -> None:
     (folder / bases.WEIGHTS).rename(folder / "pytorch_model.bin")
-    assert _refusal(str(folder)).endswith("lacks model.safetensors (pickled weights are not loaded)")
+    message = _refusal(str(folder))
+    assert (
+        "lacks model.safetensors; its weights are pickled (pytorch_model.bin; pickled weights are not loaded" in message
+    )
 
 
 @pytest.mark.parametrize(
@@ -94,7 +97,8 @@ def test_a_configuration_that_asks_to_run_code_is_refused(folder: Path, keys: di
 
 
 @pytest.mark.parametrize(
-    ("text", "reason"), [("{", "is no JSON"), ("[]", "names no model_type"), ("{}", "names no model_type")]
+    ("text", "reason"),
+    [("{", "is no JSON"), ("[]", "holds a list, expected a JSON object"), ("{}", "names no model_type")],
 )
 def test_a_configuration_that_says_nothing_is_refused(folder: Path, text: str, reason: str) -> None:
     (folder / bases.CONFIG).write_text(text, encoding="utf-8")
