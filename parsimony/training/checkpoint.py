@@ -23,7 +23,10 @@ _PARITY_TEXTS = 32
 def write_checkpoint(folder: Path, classifier: Classifier, material: Material, facts: Mapping[str, object]) -> None:
     """Write weights, the graph exported from these weights (checked against the trained model) and the facts."""
     save(classifier, _made(folder / WEIGHTS))
-    model = _exported(folder / WEIGHTS, material.spec.base)
+    try:
+        model = graph_of(load(folder / WEIGHTS))
+    except PlanError as error:
+        raise PlanError(f"base {material.spec.base!r} cannot be used: {error}") from error
     sample = token_ids(classifier.tokenizer, material.validation.texts[:_PARITY_TEXTS])
     check_parity(model, classifier, sample)
     config = classifier.encoder.config
@@ -37,18 +40,15 @@ def write_checkpoint(folder: Path, classifier: Classifier, material: Material, f
     write_model(folder, model, classifier.tokenizer, {**shape, **facts})
 
 
-def _exported(weights: Path, base: str) -> onnx.ModelProto:
-    """Return the graph of saved weights; raise PlanError, one line with the base's name, when there is none."""
+def graph_of(classifier: Classifier) -> onnx.ModelProto:
+    """Return the classifier as a graph; raise PlanError, one line without the base's name, when none can be made."""
     try:
-        return export(load(weights))
-    except PlanError as error:
-        raise PlanError(f"base {base!r} cannot be used: {error}") from error
-    except (ImportError, OSError, MemoryError):
+        return export(classifier)
+    except (PlanError, ImportError, OSError, MemoryError):
         raise
     except Exception as error:  # tracing an unknown architecture raises anything
-        raise PlanError(
-            f"base {base!r} cannot be exported to ONNX: {type(error).__name__}: {first_line(error)}; take another base"
-        ) from error
+        kind = classifier.encoder.config.model_type
+        raise PlanError(f"a {kind} cannot be exported to ONNX: {first_line(error)}; take another base") from error
 
 
 def write_model(folder: Path, model: onnx.ModelProto, tokenizer: str, facts: Mapping[str, object]) -> None:

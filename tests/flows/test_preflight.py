@@ -16,10 +16,11 @@ import numpy as np
 import pytest
 from tinymodels import base_of, write_tiny_base
 
-from parsimony.errors import DataError
+from parsimony.errors import DataError, PlanError
 from parsimony.flows.cli.main import main
 from parsimony.flows.plan import Plan
 from parsimony.flows.preflight import preflight
+from parsimony.training.base_architecture import positions_of
 from parsimony.training.base_checks import check
 
 CONFIG, WEIGHTS, TOKENIZER = "config.json", "model.safetensors", "tokenizer.json"
@@ -417,14 +418,14 @@ def test_bases_of_every_kind_are_taken(architecture: Any, tmp_path: Path) -> Non
 SIZES = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 48}
 
 
-def write_other_base(folder: Path, kind: str, **keys: Any) -> Path:
+def write_other_base(folder: Path, kind: str, *, sizes: dict[str, int] = SIZES, **keys: Any) -> Path:
     """Write a random base of a kind that `tinymodels` does not make."""
     import transformers as t
 
     counted = kind in {"XLMRoberta", "MPNet", "Camembert", "Longformer"}
     shutil.copytree(base_of("roberta" if counted else "bert"), folder)
     rows = json.loads((folder / CONFIG).read_text(encoding="utf-8"))["vocab_size"]
-    config = getattr(t, f"{kind}Config")(vocab_size=rows, **{**SIZES, **keys})
+    config = getattr(t, f"{kind}Config")(vocab_size=rows, **{**sizes, **keys})
     getattr(t, f"{kind}Model")(config).save_pretrained(folder)
     return folder
 
@@ -444,6 +445,39 @@ OTHERS: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("kind", OTHERS)
 def test_bases_of_other_kinds_are_taken(kind: str, tmp_path: Path) -> None:
     accepted(write_other_base(tmp_path / "base", kind, **OTHERS[kind]), max_tokens=64)
+
+
+@pytest.mark.slow
+def test_xlnet_whose_positions_have_no_end_is_taken_unless_it_cannot_be_exported(tmp_path: Path) -> None:
+    keys = {"d_model": 32, "n_layer": 2, "n_head": 4, "d_inner": 48}
+    folder = write_other_base(tmp_path / "base", "XLNet", sizes={}, **keys)
+    with pytest.raises((DataError, PlanError)) as caught:
+        preflight(plan_of(folder, max_tokens=4096))
+    refused = r"base '.*': a xlnet cannot be exported to ONNX: .*; take another base\Z"
+    assert re.search(r"nowhere\.csv", str(caught.value)) or re.match(refused, str(caught.value))
+
+
+@pytest.mark.slow
+def test_an_encoder_without_a_mask_is_refused_before_any_data_is_read(tmp_path: Path) -> None:
+    folder = write_other_base(tmp_path / "base", "FNet", max_position_embeddings=64, tpu_short_seq_length=64)
+    with pytest.raises(PlanError, match=r"base '.*' cannot be used: .*attention_mask.*take another base"):
+        preflight(plan_of(folder, max_tokens=64))
+
+
+@pytest.mark.parametrize(
+    ("config", "positions"),
+    [
+        ({"model_type": "bert", "max_position_embeddings": 512}, 512),
+        ({"model_type": "roberta", "max_position_embeddings": 514, "pad_token_id": 1}, 512),
+        ({"model_type": "xlm-roberta", "max_position_embeddings": 514}, 512),
+        ({"model_type": "longformer", "max_position_embeddings": 4098, "pad_token_id": 1}, 4096),
+        ({"model_type": "roberta", "max_position_embeddings": 514, "pad_token_id": 3}, 510),
+        ({"model_type": "xlnet", "max_position_embeddings": -1}, None),
+        ({"model_type": "xlnet"}, None),
+    ],
+)
+def test_how_many_tokens_a_base_reads(config: dict[str, Any], positions: int | None) -> None:
+    assert positions_of(config) == positions
 
 
 @pytest.mark.slow
