@@ -7,6 +7,8 @@ import os
 import re
 import shutil
 import struct
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -534,3 +536,32 @@ def test_a_base_that_changes_is_looked_at_again(folder: Path) -> None:
     fill("layer.0.output.dense.weight", float("nan"))(folder)
     with pytest.raises(Exception, match="NaN"):
         preflight(plan_of(folder, max_tokens=64))
+
+
+# --- remedies that work ---------------------------------------------------------------------------
+
+
+def as_pickled(folder: Path) -> None:
+    import torch
+    from safetensors.torch import load_file
+
+    torch.save(load_file(folder / WEIGHTS), folder / "pytorch_model.bin")
+    (folder / WEIGHTS).unlink()
+
+
+def as_slow(folder: Path) -> None:
+    vocabulary = json.loads((folder / TOKENIZER).read_text(encoding="utf-8"))["model"]["vocab"]
+    (folder / "vocab.txt").write_text("\n".join(sorted(vocabulary, key=vocabulary.__getitem__)), encoding="utf-8")
+    (folder / TOKENIZER).unlink()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("change", [as_pickled, as_slow])
+def test_the_command_that_a_refusal_names_mends_the_base(change: Callable[[Path], None], folder: Path) -> None:
+    change(folder)
+    with pytest.raises(PlanError) as caught:
+        preflight(plan_of(folder, max_tokens=64))
+    command = re.search(r'python -c "([^"]+)"', str(caught.value))
+    assert command
+    subprocess.run([sys.executable, "-c", command[1]], check=True, capture_output=True)
+    accepted(folder, max_tokens=64)

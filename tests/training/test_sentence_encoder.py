@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tinymodels import base_of, tables
+from tinymodels import DATA, base_of, material, spec_of, tables
 from tokenizers import Tokenizer
 
 from parsimony.graphs import rewrite
 from parsimony.training import bases
+from parsimony.training.checkpoint_store import checkpoint_of
 from parsimony.training.classifier import all_logits, features, load, load_base, save
 from parsimony.training.export import check_parity, export
 from parsimony.training.sentence_encoder import SentenceEncoder, described, encoder_folder, tokenizer_of
@@ -134,3 +135,13 @@ def test_another_pooling_is_another_base(inside: str, tmp_path: Path) -> None:
         root = write_folder(tmp_path / name, pooling, inside=inside, limits={"max_seq_length": 20})
         digests.append(bases.digest(bases.resolve(str(root))))
     assert digests[0] == digests[2] != digests[1]
+
+
+@pytest.mark.slow
+def test_what_is_trained_from_a_base_keeps_its_pooling(tmp_path: Path) -> None:
+    base = write_folder(tmp_path / "base", CLS)
+    start: Path | None = None
+    for name in ("frozen", "reference", "narrow"):
+        spec = spec_of("bert", name)
+        start = Path(checkpoint_of(material(base, spec, start), DATA, tmp_path / "checkpoints").folder)
+        assert load(start / "weights").pooling == "cls"
