@@ -3,7 +3,8 @@
 The weights are random, the tokenizers trained here; every architecture keeps the traits that trip tools up: BERT has
 segments and a pooler, RoBERTa counts positions from its padding token, ModernBERT has rotary positions, local layers,
 special tokens behind the pieces and a table with more rows than tokens. ELECTRA, a BERT whose tables are narrower than its
-layers, is tried where that matters.
+layers, is tried where that matters; so are MPNet, which counts positions from its padding token and adds a bias for each
+distance and head, DeBERTa, which multiplies a table of distances, and XLM-RoBERTa, with a Unigram tokenizer.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import functools
 import gc
 import random
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -25,7 +26,7 @@ from parsimony.data.table import Table
 from parsimony.training.checkpoint_store import Checkpoint, checkpoint_of
 from parsimony.training.family import Material, TrainingSettings
 
-Architecture = Literal["bert", "distilbert", "roberta", "modernbert", "electra"]
+Architecture = Literal["bert", "distilbert", "roberta", "modernbert", "electra", "mpnet", "deberta-v2", "xlm-roberta"]
 ARCHITECTURES: tuple[Architecture, ...] = ("bert", "distilbert", "roberta", "modernbert")
 Name = Literal["frozen", "reference", "student", "narrow", "linear"]
 LABELS = ("card", "meal", "travel", "weather")
@@ -105,13 +106,18 @@ def write_csv(path: Path, *parts: Table) -> Path:
     return path
 
 
-def write_tiny_base(folder: Path, *, architecture: Architecture = "bert", layers: int = 3, hidden: int = 48) -> Path:
-    """Write config.json, model.safetensors and tokenizer.json of an encoder with random weights, always the same ones."""
+def write_tiny_base(
+    folder: Path, *, architecture: Architecture = "bert", layers: int = 3, hidden: int = 48, words: int = 0
+) -> Path:
+    """Write config.json, model.safetensors and tokenizer.json of an encoder with random weights, always the same ones.
+
+    words: how many words of no text its tokenizer knows besides.
+    """
     import torch
     import transformers
 
     torch.set_num_threads(1)
-    tokenizer = _wordpiece() if architecture in {"bert", "distilbert", "electra"} else _byte_pairs(architecture)
+    tokenizer = _TOKENIZERS[architecture](words)
     known: dict[str, int] = tokenizer.get_vocab(with_added_tokens=True)
     with torch.random.fork_rng():
         torch.manual_seed(7)
@@ -197,12 +203,38 @@ def _encoder(architecture: Architecture, known: dict[str, int], layers: int, hid
     if architecture == "electra":
         narrow = {"embedding_size": hidden // 2, "max_position_embeddings": POSITIONS}
         return t.ElectraModel(t.ElectraConfig(vocab_size=len(known), **narrow, **sizes))
-    if architecture == "roberta":
-        special = {"bos_token_id": 0, "pad_token_id": 1, "eos_token_id": 2, "type_vocab_size": 1}
-        return t.RobertaModel(
-            t.RobertaConfig(vocab_size=len(known), max_position_embeddings=POSITIONS + 2, **special, **sizes)
+    if architecture == "deberta-v2":
+        return _deberta(known, sizes)
+    if architecture == "mpnet":
+        sizes |= {"max_position_embeddings": POSITIONS + 2, "pad_token_id": 1}
+        return t.MPNetModel(t.MPNetConfig(vocab_size=len(known), **sizes), add_pooling_layer=False)
+    if architecture in {"roberta", "xlm-roberta"}:
+        model, kind = (
+            (t.RobertaModel, t.RobertaConfig) if architecture == "roberta" else (t.XLMRobertaModel, t.XLMRobertaConfig)
         )
+        special = {"bos_token_id": 0, "pad_token_id": 1, "eos_token_id": 2, "type_vocab_size": 1}
+        return model(kind(vocab_size=len(known), max_position_embeddings=POSITIONS + 2, **special, **sizes))
     return _modernbert(known, sizes)
+
+
+def _deberta(known: dict[str, int], sizes: dict[str, int]) -> Any:
+    """Return a DeBERTa of the third version: distances in a table that layers multiply with their own matrices."""
+    import transformers as t
+
+    config = t.DebertaV2Config(
+        vocab_size=len(known),
+        max_position_embeddings=POSITIONS,
+        relative_attention=True,
+        position_buckets=POSITIONS // 2,
+        norm_rel_ebd="layer_norm",
+        share_att_key=True,
+        pos_att_type=["p2c", "c2p"],
+        position_biased_input=False,
+        type_vocab_size=0,
+        pad_token_id=0,
+        **sizes,
+    )
+    return t.DebertaV2Model(config)
 
 
 def _modernbert(known: dict[str, int], sizes: dict[str, int]) -> Any:
@@ -228,36 +260,61 @@ def _modernbert(known: dict[str, int], sizes: dict[str, int]) -> Any:
     return t.ModernBertModel(config)
 
 
-def _corpus() -> list[str]:
+def _corpus(words: int = 0) -> list[str]:
+    rng = random.Random(5)
     return [
+        *("".join(rng.choices("abcdefghijklmnopqrstuvwxyz", k=rng.randint(4, 9))) for _ in range(words)),
         *(text for table in tables(seed=99) for text in table.texts[:32]),
         *(f"the {words} of {words}" for words in _ELSEWHERE * 9),
     ]
 
 
-def _wordpiece() -> Any:
+def _wordpiece(words: int, special: Sequence[str] = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")) -> Any:
     """Return BERT's kind of tokenizer, special tokens first; every second word is cut in two pieces.
 
     Its vocabulary is written down rather than trained: training it gives other numbers each time.
     """
     from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 
-    words = sorted({word for text in _corpus() for word in text.split()})
-    pieces = {piece for word in words[1::2] for piece in (word[: len(word) // 2], f"##{word[len(word) // 2 :]}")}
+    known = sorted({word for text in _corpus(words) for word in text.split()})
+    pieces = {piece for word in known[1::2] for piece in (word[: len(word) // 2], f"##{word[len(word) // 2 :]}")}
     letters = [prefix + letter for prefix in ("", "##") for letter in "abcdefghijklmnopqrstuvwxyz0123456789!?.,'"]
-    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-    tokens = dict.fromkeys([*special, *letters, *sorted({*words[::2], *pieces})])
+    tokens = dict.fromkeys([*special, *letters, *sorted({*known[::2], *pieces})])
     vocabulary = {token: number for number, token in enumerate(tokens)}
     tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
     tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     tokenizer.decoder = decoders.WordPiece()
-    tokenizer.add_special_tokens(special)
-    tokenizer.post_processor = processors.BertProcessing(("[SEP]", 3), ("[CLS]", 2))
+    tokenizer.add_special_tokens(list(special))
+    start, end = (special[0], special[2]) if special[0] == "<s>" else ("[CLS]", "[SEP]")
+    tokenizer.post_processor = processors.BertProcessing((end, vocabulary[end]), (start, vocabulary[start]))
     return tokenizer
 
 
-def _byte_pairs(architecture: Architecture) -> Any:
+def _mpnet(words: int) -> Any:
+    return _wordpiece(words, ("<s>", "<pad>", "</s>", "[UNK]", "<mask>"))
+
+
+def _unigram(words: int, special: Sequence[str] = ("<s>", "<pad>", "</s>", "<unk>")) -> Any:
+    """Return a SentencePiece tokenizer of the Unigram kind; every second word is cut in two pieces."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
+
+    known = sorted({word for text in _corpus(words) for word in text.split()})
+    pieces = [f"▁{word}" for word in known[::2]]
+    pieces += [piece for word in known[1::2] for piece in (f"▁{word[: len(word) // 2]}", word[len(word) // 2 :])]
+    letters = ["▁", *"abcdefghijklmnopqrstuvwxyz0123456789!?.,'"]
+    tokens = dict.fromkeys([*special, *pieces, *letters])
+    scores = [(token, 0.0 if token in special else -9.0 if len(token) > 1 else -15.0) for token in tokens]
+    tokenizer = Tokenizer(models.Unigram(scores, unk_id=3))
+    tokenizer.pre_tokenizer, tokenizer.decoder = pre_tokenizers.Metaspace(), decoders.Metaspace()
+    tokenizer.add_special_tokens([*special, "<mask>"])
+    start, end = ("[CLS]", "[SEP]") if "[CLS]" in special else ("<s>", "</s>")
+    ends = [(token, tokenizer.token_to_id(token)) for token in (start, end)]
+    tokenizer.post_processor = processors.TemplateProcessing(single=f"{start} $A {end}", special_tokens=ends)
+    return tokenizer
+
+
+def _byte_pairs(words: int, architecture: Architecture) -> Any:
     """Train a byte-level tokenizer: RoBERTa's, special tokens first, or ModernBERT's, special tokens last."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 
@@ -266,9 +323,12 @@ def _byte_pairs(architecture: Architecture) -> Any:
     tokenizer.decoder = decoders.ByteLevel()
     first = ["<s>", "<pad>", "</s>", "<unk>"] if architecture == "roberta" else []
     trainer = trainers.BpeTrainer(
-        vocab_size=440, special_tokens=first, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False
+        vocab_size=440 + words,
+        special_tokens=first,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
     )
-    tokenizer.train_from_iterator(_corpus(), trainer)
+    tokenizer.train_from_iterator(_corpus(words), trainer)
     if architecture == "roberta":
         tokenizer.add_special_tokens(["<mask>"])
         tokenizer.post_processor = processors.RobertaProcessing(("</s>", 2), ("<s>", 0), add_prefix_space=False)
@@ -277,3 +337,15 @@ def _byte_pairs(architecture: Architecture) -> Any:
     ends = [(token, tokenizer.token_to_id(token)) for token in ("[CLS]", "[SEP]")]
     tokenizer.post_processor = processors.TemplateProcessing(single="[CLS] $A [SEP]", special_tokens=ends)
     return tokenizer
+
+
+_TOKENIZERS: dict[Architecture, Callable[[int], Any]] = {
+    "bert": _wordpiece,
+    "distilbert": _wordpiece,
+    "electra": _wordpiece,
+    "mpnet": _mpnet,
+    "roberta": functools.partial(_byte_pairs, architecture="roberta"),
+    "modernbert": functools.partial(_byte_pairs, architecture="modernbert"),
+    "xlm-roberta": _unigram,
+    "deberta-v2": functools.partial(_unigram, special=("[PAD]", "[CLS]", "[SEP]", "[UNK]")),
+}

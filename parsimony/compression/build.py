@@ -81,10 +81,10 @@ def _draft(checkpoint: Path, base: Path, texts: Texts, chain: tuple[Technique, .
         draft = draft_of(checkpoint, texts)
         draft = replace(draft, near=neighbours(base, draft.tokenizer, texts))
         return draft, _logits(draft)
-    return _applied(chain[-1], *_draft(checkpoint, base, texts, chain[:-1]))
+    return applied(chain[-1], *_draft(checkpoint, base, texts, chain[:-1]))
 
 
-def _applied(technique: Technique, draft: Draft, expected: np.ndarray) -> tuple[Draft, np.ndarray]:
+def applied(technique: Technique, draft: Draft, expected: np.ndarray) -> tuple[Draft, np.ndarray]:
     """Apply one technique, hold it to what it claims, and return what it made with its logits.
 
     expected: the draft's logits, float32 [texts, classes].

@@ -39,10 +39,9 @@ class Technique:
     """A way to make a trained model smaller or faster, from draft to draft.
 
     `apply` raises DoesNotApplyError with the reason when the model is of the wrong kind. `quantises` says that no
-    matrix may be left in fp32 afterwards; this is checked. `architectures` are those that it can be used on, None for all.
+    matrix may be left in fp32 afterwards; this is checked.
     """
 
     name: str
     apply: Callable[[Draft], Draft]
     quantises: bool
-    architectures: frozenset[str] | None = None

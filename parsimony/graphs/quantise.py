@@ -28,7 +28,7 @@ def eight_bits(graph: onnx.ModelProto) -> onnx.ModelProto:
 def four_bit_tables(graph: onnx.ModelProto) -> onnx.ModelProto:
     """Return the graph with its tables in 4 bits and its matrices in 8."""
     packed = copy.deepcopy(graph)
-    int4.store_tables(packed, _read(packed, _TABLES))
+    int4.store_tables(packed, (*_read(packed, _TABLES), *_read_whole(packed)))
     return _dynamic(packed, _PRODUCTS)
 
 
@@ -50,6 +50,20 @@ def _read(graph: onnx.ModelProto, operators: Sequence[str]) -> tuple[str, ...]:
     }
     nodes = (node for node in graph.graph.node if node.op_type in operators)
     return tuple(dict.fromkeys(name for node in nodes for name in node.input if name in matrices))
+
+
+def _read_whole(graph: onnx.ModelProto) -> tuple[str, ...]:
+    """Return the names of the larger fp32 tables that are neither looked up nor multiplied, such as DeBERTa's of distances."""
+    read = set(_read(graph, (*_TABLES, *_PRODUCTS)))
+    return tuple(
+        tensor.name
+        for tensor in graph.graph.initializer
+        if tensor.data_type == onnx.TensorProto.FLOAT
+        and len(tensor.dims) == 2
+        and min(tensor.dims) > 1
+        and tensor.dims[0] * tensor.dims[1] > rewrite.SMALL
+        and tensor.name not in read
+    )
 
 
 def _dynamic(graph: onnx.ModelProto, operators: Sequence[str] | None) -> onnx.ModelProto:

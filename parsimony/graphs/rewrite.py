@@ -17,7 +17,7 @@ from parsimony.runtimes.onnxruntime_cpu import open_session
 _WEIGHTED = {"MatMul", "Gemm", "Gather", "Attention", "EmbedLayerNormalization", "FusedMatMul", "Einsum", "Conv"}
 # What hands a weight on as it is; it may stand between the weight and the operator that uses it.
 _PASSING = {"Identity", "Transpose", "Reshape", "Cast"}
-_SMALL = 4_096  # elements: biases, norms and single rows stay fp32 by design
+SMALL = 4_096  # elements: biases, norms and single rows stay fp32 by design
 
 
 def initializers(model: onnx.ModelProto) -> dict[str, onnx.TensorProto]:
@@ -50,7 +50,7 @@ def float_weights(model: onnx.ModelProto) -> tuple[str, ...]:
 
 def _is_float_matrix(tensor: onnx.TensorProto) -> bool:
     rows = sum(size > 1 for size in tensor.dims)
-    return tensor.data_type == onnx.TensorProto.FLOAT and rows > 1 and bool(np.prod(tensor.dims) > _SMALL)
+    return tensor.data_type == onnx.TensorProto.FLOAT and rows > 1 and bool(np.prod(tensor.dims) > SMALL)
 
 
 def replace_constant(model: onnx.ModelProto, name: str, value: np.ndarray) -> None:

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 
 from parsimony.candidates import Candidate, ModelSpec, base_tags
-from parsimony.compression.techniques import TECHNIQUES
 from parsimony.data.table import Texts
 from parsimony.errors import require
 from parsimony.search import size_prediction
 from parsimony.training import bases
 from parsimony.training.families.encoder import FROZEN
 from parsimony.training.families.student import student_shape
+
+log = logging.getLogger(__name__)
 
 Chains = tuple[tuple[str, ...], ...]
 # One of how many heads, neurons and embedding dimensions a student keeps, from the widest to the narrowest.
@@ -29,6 +31,7 @@ _LINEAR: Chains = ((), ("trim",), ("trim", "int8"), ("trim", "int4"))
 _STUDENT: Chains = (("trim", "fusion"), ("trim", "fusion", "int4"), ("fusion", "int4"))
 _REFERENCE: Chains = ((), ("fusion", "int8"), ("trim", "fusion", "int8"), ("trim", "fusion", "mixed"), *_STUDENT)
 _FROZEN: Chains = ((),)
+_FOR_SPEED = frozenset({"fusion"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,11 +91,12 @@ def _left(count: int | None, share: int) -> int | None:
 
 
 def candidates(
-    spec: ModelSpec, families: Sequence[str], reference: ModelSpec, architecture: str | None = None
+    spec: ModelSpec, families: Sequence[str], reference: ModelSpec, without: Collection[str] = ()
 ) -> tuple[Candidate, ...]:
     """Return what is derived from a spec; of a family that is not asked for, only the reference itself.
 
-    Techniques that are known not to work on this architecture are left out of the chains; None: nothing is known.
+    without: the techniques that do not work here. A chain goes without fusion, which saves time only; what needs another
+    of them is left out.
     """
     chains = _STUDENT
     if spec.family == "linear":
@@ -101,8 +105,9 @@ def candidates(
         chains = ((),) if spec == reference else ()
     elif spec.family == "encoder":
         chains = _FROZEN if spec.shape == (FROZEN,) else _REFERENCE
-    if spec.family != "linear" and architecture is not None:
-        chains = tuple(dict.fromkeys(_usable(after, architecture) for after in chains))
+    chains = tuple(
+        dict.fromkeys(_usable(after, without) for after in chains if not set(after) & {*without} - _FOR_SPEED)
+    )
     return tuple(Candidate(spec=spec, techniques=after) for after in chains)
 
 
@@ -112,9 +117,8 @@ def students_of(ladder: Sequence[SizedCandidate]) -> tuple[ModelSpec, ...]:
     return tuple(dict.fromkeys(spec for spec in specs if spec.family == "student"))
 
 
-def _usable(chain: tuple[str, ...], architecture: str) -> tuple[str, ...]:
-    """Return the chain without the techniques that are not made for this architecture."""
-    return tuple(name for name in chain if architecture in (TECHNIQUES[name].architectures or {architecture}))
+def _usable(chain: tuple[str, ...], without: Collection[str]) -> tuple[str, ...]:
+    return tuple(name for name in chain if name not in without)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,10 +139,6 @@ def ladder_of(settings: LadderSettings, reference: ModelSpec) -> tuple[SizedCand
     def shape(base: str) -> size_prediction.Shape:
         return size_prediction.shape_of(bases.resolve(base), settings.texts, settings.max_tokens)
 
-    @cache
-    def architecture(base: str) -> str:
-        return bases.architecture(bases.resolve(base))
-
     def predict(candidate: Candidate) -> int:
         return size_prediction.predict(candidate, shape(candidate.spec.base), settings.labels)
 
@@ -151,10 +151,19 @@ def ladder_of(settings: LadderSettings, reference: ModelSpec) -> tuple[SizedCand
         [
             candidate
             for spec in specs
-            for candidate in candidates(spec, settings.families, reference, architecture(spec.base))
+            for candidate in candidates(spec, settings.families, reference, _without(spec, shape(spec.base)))
         ],
         predict,
     )
+
+
+def _without(spec: ModelSpec, shape: size_prediction.Shape) -> tuple[str, ...]:
+    """Return the techniques that do not work on what is trained from this spec."""
+    if spec.family == "linear":
+        return ("trim",) if shape.cannot_trim else ()
+    for name, reason in shape.obstacles:
+        log.info("%s: the ladder goes without %s: %s", spec.id, name, reason)
+    return tuple(name for name, _ in shape.obstacles)
 
 
 def ladder(candidates: Iterable[Candidate], predict: Callable[[Candidate], int]) -> tuple[SizedCandidate, ...]:

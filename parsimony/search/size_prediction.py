@@ -1,4 +1,4 @@
-"""Predict a bundle's bytes before anything is trained, from the shape of the base alone."""
+"""Predict a bundle's bytes before anything is trained: weights are counted, the rest is measured on a miniature."""
 
 from __future__ import annotations
 
@@ -9,52 +9,43 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from parsimony.candidates import Candidate
+from parsimony.compression.technique import DoesNotApplyError
+from parsimony.compression.techniques import TECHNIQUES
+from parsimony.compression.techniques.trim import require_fixed
 from parsimony.data.table import Texts
-from parsimony.graphs.int4 import packed_bytes
+from parsimony.search.graph_overhead import as_exported, graph_of, obstacles_of, overhead_of
+from parsimony.search.weights import Weights, bytes_of, table_bytes, weights_of
 from parsimony.training.bases import CONFIG
 from parsimony.training.families.student import embedding_in, heads_in, layers_in, neurons_in
 from parsimony.training.sentence_encoder import tokenizer_of
-from parsimony.training.vocabulary import CannotTrimError, trim
+from parsimony.training.vocabulary import CannotTrimError, Trimmed, trim
 
 if TYPE_CHECKING:
     import torch
 
 _FP32 = 4.0
-_POSITION_NUMBER = 8
-# Bytes of graph structure: node records, names, shapes. Measured on exported graphs, per layer (plain, fused) and once.
-_LAYER_OVERHEAD = {"": (3_105, 715), "int8": (4_121, 1_360), "mixed": (4_121, 1_360), "int4": (5_658, 2_415)}
-_GRAPH_OVERHEAD = {"": 1_140, "int8": 1_530, "mixed": 1_750, "int4": 1_850}
+# Bytes of structure that no exporter decides: of the linear graph, of a factorised table, of a bundle's other files.
 _LINEAR_OVERHEAD = {"": 630, "int8": 840, "int4": 890}
 _WIDENING_OVERHEAD = {"": 80, "int8": 165, "mixed": 265, "int4": 485}
-# What rotary positions add, measured on ModernBERT: nodes of the graph, and per layer.
-_ROTARY_OVERHEAD, _ROTARY_LAYER = 4_180, {"": 2_230, "int8": 1_920, "mixed": 1_895, "int4": 1_420}
 _FILES_OVERHEAD = 750
 _MAP_OVERHEAD, _MAP_NUMBER = 150, 2
-_COUNTED_POSITIONS_OVERHEAD = 1_250
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shape:
-    """How many weights a base has, by what quantisation does to them.
+    """What the sizes of everything that is made of a base follow from.
 
-    `embedding_width` is that of the token table, `lookups` lists (rows, width) of other tables, `widening` (inputs, outputs)
-    of matrices between tables and layers, `products` of one layer's matrices, `vectors` and `fixed` the fp32 numbers of one
-    layer and of the rest; `neurons` is the width of a layer's feed-forward block and `heads` the number of its attention
-    heads, None where they cannot be taken out;
-    `mapped_tokens` of how many tokens the trimmed graph lists the row, `positions` how many of each table's rows the
-    tokenizer's cut can reach, `counts_positions` whether the graph counts them from the padding token (RoBERTa) instead
-    of listing them.
+    `heads` are the attention heads of a layer and `neurons` the width of its feed-forward block, None where they cannot be
+    taken out; `mapped_tokens` of how many tokens the trimmed graph lists the row; `positions` how many rows of each table of
+    positions the tokenizer's cut can reach; `obstacles` the techniques that do not work here, each with the reason, and
+    `cannot_trim` why the tokenizer alone cannot be trimmed.
     """
 
-    vocabulary: int
+    base: Path
+    layers: int
     hidden: int
     embedding_width: int
-    layers: int
-    lookups: tuple[tuple[int, int], ...]
-    widening: tuple[tuple[int, int], ...]
-    products: tuple[tuple[int, int], ...]
-    vectors: int
-    fixed: int
+    vocabulary: int
     tokenizer_bytes: int
     trimmed_vocabulary: int
     mapped_tokens: int
@@ -62,57 +53,38 @@ class Shape:
     neurons: int | None
     heads: int | None
     positions: int
-    counts_positions: bool
+    obstacles: tuple[tuple[str, str], ...] = ()
+    cannot_trim: str = ""
 
 
 @lru_cache(maxsize=16)
 def shape_of(base: Path, texts: Texts, max_tokens: int) -> Shape:
     """Read a base's shape from its configuration, without its weights, and trim its tokenizer to the texts."""
-    from torch.nn import Embedding, Linear
-
-    from parsimony.training.classifier import layers_of, padding_position
-    from parsimony.training.pruning import prunable_heads, prunable_width
+    from parsimony.training.classifier import padding_position
+    from parsimony.training.layer_parts import layers_of, prunable_heads, prunable_width
 
     encoder = _without_weights(base)
-    name, layers = layers_of(encoder)
-    inside = list(layers[0].named_parameters())
-    outside = [p for n, p in encoder.named_parameters() if not n.startswith(f"{name}.") and "pooler" not in n]
-    around = _modules_around(encoder, name)
-    tokens = encoder.get_input_embeddings()
-    vocabulary, width = tokens.weight.shape
+    vocabulary, width = encoder.get_input_embeddings().weight.shape
     tokenizer = tokenizer_of(base, max_tokens=max_tokens)
     padding = padding_position(encoder)
-    kept, mapped, trimmed_bytes = _trimmed(base, tokenizer, texts, vocabulary)
+    trimmed, cannot_trim = _trimmed(base, tokenizer, texts)
+    obstacles = obstacles_of(base) | _trim_obstacle(base, trimmed, cannot_trim)
     return Shape(
-        vocabulary=vocabulary,
+        base=base,
+        layers=len(layers_of(encoder)[1]),
         hidden=int(encoder.config.hidden_size),
         embedding_width=width,
-        layers=len(layers),
-        lookups=tuple(
-            (m.num_embeddings, m.embedding_dim) for m in around if isinstance(m, Embedding) and m is not tokens
-        ),
-        widening=tuple((m.in_features, m.out_features) for m in around if isinstance(m, Linear)),
-        products=tuple((p.shape[1], p.shape[0]) for _, p in inside if p.ndim == 2),
-        vectors=sum(p.numel() for _, p in inside if p.ndim == 1),
-        fixed=sum(p.numel() for p in outside if p.ndim == 1) + width,
+        vocabulary=vocabulary,
         tokenizer_bytes=len(tokenizer.encode()),
-        trimmed_vocabulary=kept,
-        mapped_tokens=mapped,
-        trimmed_tokenizer_bytes=trimmed_bytes,
+        trimmed_vocabulary=vocabulary if trimmed is None else len(trimmed.used) + trimmed.shares,
+        mapped_tokens=0 if trimmed is None else len(trimmed.rows),
+        trimmed_tokenizer_bytes=len((tokenizer if trimmed is None else trimmed.tokenizer).encode()),
         neurons=prunable_width(encoder),
         heads=prunable_heads(encoder),
         positions=max_tokens if padding is None else max_tokens + padding + 1,
-        counts_positions=padding is not None,
+        obstacles=tuple(obstacles.items()),
+        cannot_trim=cannot_trim,
     )
-
-
-def _modules_around(encoder: torch.nn.Module, layers: str) -> list[torch.nn.Module]:
-    """Return the modules outside the list of layers of this name, without pooler and segments."""
-    return [
-        module
-        for name, module in encoder.named_modules()
-        if not name.startswith(f"{layers}.") and "pooler" not in name and "token_type" not in name
-    ]
 
 
 def _without_weights(base: Path) -> torch.nn.Module:
@@ -126,15 +98,41 @@ def _without_weights(base: Path) -> torch.nn.Module:
     return encoder
 
 
-def _trimmed(base: Path, tokenizer: str, texts: Texts, vocabulary: int) -> tuple[int, int, int]:
-    """Return the rows, the tokens whose row is listed, and the bytes of the tokenizer after trimming."""
+def _trimmed(base: Path, tokenizer: str, texts: Texts) -> tuple[Trimmed | None, str]:
+    """Return the trimmed tokenizer, or None and why it cannot be trimmed."""
     from parsimony.compression.nearest_tokens import neighbours
 
     try:
-        result = trim(tokenizer, texts.texts, neighbours(base, tokenizer, texts))
-    except CannotTrimError:
-        return vocabulary, 0, len(tokenizer.encode())
-    return len(result.used) + result.shares, len(result.rows), len(result.tokenizer.encode())
+        return trim(tokenizer, texts.texts, neighbours(base, tokenizer, texts)), ""
+    except CannotTrimError as error:
+        return None, str(error)
+
+
+def _trim_obstacle(base: Path, trimmed: Trimmed | None, cannot_trim: str) -> dict[str, str]:
+    """Return why a graph of this base cannot be trimmed, under the technique's name; nothing where it can."""
+    if trimmed is None:
+        return {"trim": cannot_trim}
+    try:
+        require_fixed(graph_of(base), trimmed)
+    except DoesNotApplyError as error:
+        return {"trim": str(error)}
+    return {}
+
+
+@lru_cache(maxsize=64)
+def _weights(base: Path, heads: int | None, neurons: int | None) -> Weights:
+    """Return the weights of a base with so many heads and neurons in each layer, all of them for None."""
+    import torch
+
+    from parsimony.training.layer_parts import layers_of, take_heads, take_neurons
+
+    encoder = _without_weights(base)
+    layers = len(layers_of(encoder)[1])
+    if heads is not None:
+        take_heads(encoder, [range(heads)] * layers)
+    if neurons is not None:
+        take_neurons(encoder, [torch.arange(neurons)] * layers)
+    return as_exported(base, weights_of(encoder))
 
 
 def width_to_factorise(shape: Shape) -> int | None:
@@ -145,8 +143,6 @@ def width_to_factorise(shape: Shape) -> int | None:
 def predict(candidate: Candidate, shape: Shape, labels: tuple[str, ...]) -> int:
     """Return the bytes that this candidate's bundle will have."""
     trimmed = "trim" in candidate.techniques
-    if candidate.spec.family == "student":
-        shape = _student(shape, candidate.spec.shape)
     rows = shape.trimmed_vocabulary if trimmed else shape.vocabulary
     files = (shape.trimmed_tokenizer_bytes if trimmed else shape.tokenizer_bytes) + _FILES_OVERHEAD
     files += _MAP_OVERHEAD + shape.mapped_tokens * _MAP_NUMBER if trimmed else 0
@@ -156,72 +152,45 @@ def predict(candidate: Candidate, shape: Shape, labels: tuple[str, ...]) -> int:
     return round(files + _transformer(candidate, shape, rows, len(labels)))
 
 
-def _student(shape: Shape, of: tuple[str, ...]) -> Shape:
-    """Return the shape of a student: fewer layers, narrower ones, no position that is never used."""
-    lookups = tuple((min(rows, shape.positions), width) for rows, width in shape.lookups)
-    shape = replace(shape, layers=layers_in(of), lookups=lookups)
-    if (width := embedding_in(of)) is not None:
-        shape = replace(shape, embedding_width=width, widening=((width, shape.embedding_width), *shape.widening))
-    if (heads := heads_in(of)) is not None and shape.heads is not None:
-        shape = _with_heads(shape, shape.hidden // shape.heads * heads)
-    if (neurons := neurons_in(of)) is not None and shape.neurons is not None:
-        shape = _with_neurons(shape, shape.neurons, neurons)
-    return shape
-
-
-def _with_heads(shape: Shape, width: int) -> Shape:
-    """Return the shape with heads that give `width` numbers together: three matrices into them, one out of them."""
-    square = (shape.hidden, shape.hidden)
-    others = tuple(product for product in shape.products if product != square)
-    attention = (*((shape.hidden, width),) * 3, (width, shape.hidden))
-    return replace(shape, products=(*attention, *others), vectors=shape.vectors - 3 * (shape.hidden - width))
-
-
-def _with_neurons(shape: Shape, before: int, after: int) -> Shape:
-    """Return the shape with `after` neurons in each feed-forward block."""
-    narrow = {before: after}
-    products = tuple((narrow.get(rows, rows), narrow.get(columns, columns)) for rows, columns in shape.products)
-    return replace(shape, products=products, vectors=shape.vectors - (before - after))
-
-
 def _linear(candidate: Candidate, rows: int, classes: int) -> float:
-    tables = _table(candidate, rows, classes) + _table(candidate, rows, 1)
-    return tables + classes * _FP32 + _LINEAR_OVERHEAD[_bits(candidate)]
+    bits = _bits(candidate)
+    tables = table_bytes(rows, classes, bits) + table_bytes(rows, 1, bits)
+    return tables + classes * _FP32 + _LINEAR_OVERHEAD[bits]
 
 
 def _transformer(candidate: Candidate, shape: Shape, rows: int, classes: int) -> float:
-    layers = shape.layers
-    products = ((shape.hidden, classes), *shape.widening, *shape.products * layers)
-    tables = _table(candidate, rows, shape.embedding_width) + sum(_table(candidate, *table) for table in shape.lookups)
-    matrices = sum(_matrix(candidate, *product) for product in products)
-    fixed = (layers * shape.vectors + shape.fixed + classes) * _FP32
-    structure = (
-        layers * _LAYER_OVERHEAD[_bits(candidate)]["fusion" in candidate.techniques] + _GRAPH_OVERHEAD[_bits(candidate)]
+    bits, layers, widened = _bits(candidate), shape.layers, 0
+    if candidate.spec.family == "student":
+        of = candidate.spec.shape
+        layers = layers_in(of)
+        weights = _student(shape, of)
+        widened = embedding_in(of) is not None
+    else:
+        weights = _weights(shape.base, None, None)
+    weights = replace(weights, table=(rows, weights.table[1]))
+    structure = overhead_of(shape.base, layers, tuple(name for name in candidate.techniques if name != "trim"))
+    return bytes_of(weights, layers, classes, bits) + structure + widened * _WIDENING_OVERHEAD[bits]
+
+
+def _student(shape: Shape, of: tuple[str, ...]) -> Weights:
+    """Return the weights of a student: narrower ones, and no position that is never used."""
+    weights = _weights(
+        shape.base,
+        None if shape.heads is None else heads_in(of),
+        None if shape.neurons is None else neurons_in(of),
     )
-    if not shape.lookups:  # positions are looked up nowhere
-        structure += _ROTARY_OVERHEAD + layers * _ROTARY_LAYER[_bits(candidate)]
-    structure += len(shape.widening) * _WIDENING_OVERHEAD[_bits(candidate)]
-    listed = sum(rows for rows, _ in shape.lookups) * _POSITION_NUMBER  # positions are themselves looked up in a list
-    numbered = _COUNTED_POSITIONS_OVERHEAD if shape.counts_positions else listed
-    return tables + matrices + fixed + structure + numbered
+    weights = replace(
+        weights, positions=tuple((min(rows, shape.positions), width) for rows, width in weights.positions)
+    )
+    if (width := embedding_in(of)) is None:
+        return weights
+    whole = weights.table[1]
+    return replace(weights, table=(weights.table[0], width), widening=((width, whole), *weights.widening))
 
 
 def _bits(candidate: Candidate) -> str:
     """Return which quantisation the candidate ends with, or nothing."""
-    return next((name for name in ("int4", "mixed", "int8") if name in candidate.techniques), "")
-
-
-def _table(candidate: Candidate, rows: int, width: int) -> float:
-    if _bits(candidate) in {"int4", "mixed"} and width > 1:
-        return packed_bytes(rows, width)
-    return rows * width * (1.0 if _bits(candidate) == "int8" else _FP32)
-
-
-def _matrix(candidate: Candidate, inputs: int, outputs: int) -> float:
-    if not _bits(candidate):
-        return inputs * outputs * _FP32
-    scales = outputs * (_FP32 + 1)
-    return scales + (packed_bytes(outputs, inputs) if _bits(candidate) == "int4" else inputs * outputs)
+    return next((name for name in candidate.techniques if TECHNIQUES[name].quantises), "")
 
 
 def layers_of_base(base: Path) -> int:

@@ -13,7 +13,7 @@ from parsimony.training.bases import first_line
 from parsimony.training.classifier import Classifier, load, save
 from parsimony.training.export import check_parity, export
 from parsimony.training.family import Material
-from parsimony.training.pruning import kept_heads
+from parsimony.training.layer_parts import kept_heads
 from parsimony.training.vocabulary import token_ids
 
 MODEL, TOKENIZER, FACTS, WEIGHTS = "model.onnx", "tokenizer.json", "checkpoint.json", "weights"

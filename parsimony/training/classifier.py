@@ -17,6 +17,7 @@ import numpy as np
 from parsimony.errors import PlanError
 from parsimony.training import factorised_embedding
 from parsimony.training.bases import CONFIG, architecture, first_line
+from parsimony.training.layer_parts import drop_spare_heads, layers_of, whole_heads
 from parsimony.training.sentence_encoder import Pooling, described, tokenizer_of
 from parsimony.training.vocabulary import Trimmed
 
@@ -71,18 +72,16 @@ def _load_encoder(folder: Path) -> torch.nn.Module:
     from transformers import AutoModel
     from transformers.utils import logging as transformers_logging
 
-    keywords = {"add_pooling_layer": False} if _has_pooler(folder) else {}
     transformers_logging.set_verbosity_error()
     encoder: torch.nn.Module
     encoder, loading = AutoModel.from_pretrained(
         folder,
         use_safetensors=True,
         trust_remote_code=False,
-        attn_implementation=_ATTENTION.get(architecture(folder), "eager"),
         dtype=torch.float32,
         output_loading_info=True,
         ignore_mismatched_sizes=True,  # they are reported, and refused below
-        **keywords,
+        **options_of(folder),
     )
     if others := sorted(key if isinstance(key, str) else key[0] for key in loading["mismatched_keys"]):
         raise PlanError(
@@ -95,6 +94,12 @@ def _load_encoder(folder: Path) -> torch.nn.Module:
             "they would be random: use a complete base"
         )
     return encoder.eval()
+
+
+def options_of(folder: Path) -> dict[str, object]:
+    """Return what transformers must be told to make the encoder of this folder: which attention, and no pooler."""
+    pooler = {"add_pooling_layer": False} if _has_pooler(folder) else {}
+    return {"attn_implementation": _ATTENTION.get(architecture(folder), "eager"), **pooler}
 
 
 def token_table(folder: Path) -> np.ndarray:
@@ -141,9 +146,10 @@ def save(classifier: Classifier, folder: Path) -> None:
     import contextlib
     import io
 
+    encoder = classifier.encoder
     with contextlib.redirect_stdout(io.StringIO()):
-        classifier.encoder.save_pretrained(
-            folder, safe_serialization=True, state_dict=factorised_embedding.whole_state(classifier.encoder)
+        encoder.save_pretrained(
+            folder, safe_serialization=True, state_dict=whole_heads(encoder, factorised_embedding.whole_state(encoder))
         )
     factorised_embedding.write(classifier.encoder, folder)
     weight, bias = (p.detach().float().numpy() for p in (classifier.head.weight, classifier.head.bias))
@@ -160,6 +166,7 @@ def load(folder: Path) -> Classifier:
     head = torch.nn.Linear(weight.shape[1], weight.shape[0])
     head.weight.data, head.bias.data = torch.from_numpy(weight), torch.from_numpy(bias)
     encoder = _load_encoder(folder)
+    drop_spare_heads(encoder)
     factorised_embedding.read(encoder, folder)
     tokenizer = (folder / TOKENIZER).read_text(encoding="utf-8")
     return Classifier(encoder=encoder, head=head.eval(), tokenizer=tokenizer, pooling=pooling)
@@ -257,20 +264,6 @@ def cut_positions(classifier: Classifier) -> None:
         rows = min(first + truncation["max_length"], module.num_embeddings)
         module.weight = torch.nn.Parameter(module.weight.data[:rows].clone())
         module.num_embeddings = classifier.encoder.config.max_position_embeddings = rows
-
-
-def layers_of(encoder: torch.nn.Module) -> tuple[str, torch.nn.ModuleList]:
-    """Return the name and the list of the encoder's layers, whatever the architecture calls it.
-
-    Raises ValueError when no module list has as many members as the configuration says.
-    """
-    import torch
-
-    count = int(encoder.config.num_hidden_layers)
-    for name, module in encoder.named_modules():
-        if isinstance(module, torch.nn.ModuleList) and len(module) == count:
-            return name, module
-    raise ValueError(f"{type(encoder).__name__} has no list of {count} layers, each with weights of its own")
 
 
 def keep_layers(classifier: Classifier, chosen: Sequence[int]) -> None:

@@ -174,7 +174,7 @@ def test_a_quantised_graph_that_gives_no_numbers_is_refused(tmp_path: Path, monk
 
 
 def test_a_candidate_that_is_refused_leaves_nothing_behind(tmp_path: Path) -> None:
-    with pytest.raises(DoesNotApplyError, match="no attention pattern for bag"):
+    with pytest.raises(DoesNotApplyError, match="found no attention in this bag graph"):
         build(tmp_path / "b", "trim", "fusion", "int8", name="linear")
     assert list(tmp_path.iterdir()) == []
 

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
+from tinymodels import LABELS, base_of, tables
 
 from parsimony.candidates import Candidate, ModelSpec
 from parsimony.compression.techniques import TECHNIQUES
+from parsimony.data.table import Texts
 from parsimony.search import bisection, ladder
 from parsimony.search.bisection import Budget, Climb
-from parsimony.search.ladder import SizedCandidate
+from parsimony.search.ladder import LadderSettings, SizedCandidate
 from parsimony.search.size_prediction import Shape
 
 BASE = "package:small"
@@ -23,15 +28,11 @@ LINEAR = ModelSpec(family="linear", base=BASE)
 def _shape(layers: int, heads: int | None, neurons: int | None, width: int | None) -> Shape:
     """Return the shape of a base; without a width, too few tokens stay for a narrower table to save anything."""
     return Shape(
+        base=Path(BASE),
         vocabulary=30_000,
         hidden=384,
         embedding_width=width or 384,
         layers=layers,
-        lookups=(),
-        widening=(),
-        products=(),
-        vectors=0,
-        fixed=0,
         tokenizer_bytes=0,
         trimmed_vocabulary=4_000 if width else 100,
         mapped_tokens=0,
@@ -39,7 +40,6 @@ def _shape(layers: int, heads: int | None, neurons: int | None, width: int | Non
         neurons=neurons,
         heads=heads,
         positions=128,
-        counts_positions=False,
     )
 
 
@@ -47,8 +47,8 @@ STUDENTS = ladder.student_specs(BASE, _shape(6, 12, 1536, 384))
 SPECS = (*ladder.probe_specs([BASE]), REFERENCE, LINEAR, *STUDENTS)
 
 
-def _chains(spec: ModelSpec, families: tuple[str, ...] = ALL, architecture: str | None = None) -> list[tuple[str, ...]]:
-    return [c.techniques for c in ladder.candidates(spec, families, REFERENCE, architecture)]
+def _chains(spec: ModelSpec, *without: str) -> list[tuple[str, ...]]:
+    return [c.techniques for c in ladder.candidates(spec, ALL, REFERENCE, without)]
 
 
 def _length(candidate: Candidate) -> int:
@@ -71,9 +71,8 @@ def _ladder(
     specs: Sequence[ModelSpec],
     families: Sequence[str],
     predict: Callable[[Candidate], int],
-    architecture: str | None = None,
 ) -> tuple[SizedCandidate, ...]:
-    chosen = [c for spec in specs for c in ladder.candidates(spec, families, REFERENCE, architecture)]
+    chosen = [c for spec in specs for c in ladder.candidates(spec, families, REFERENCE)]
     return ladder.ladder(chosen, predict)
 
 
@@ -290,8 +289,8 @@ def test_of_a_family_that_is_not_asked_for_only_the_reference_remains() -> None:
     assert [candidate.candidate for candidate in candidates] == [Candidate(spec=REFERENCE)]
 
 
-def test_an_architecture_that_cannot_be_fused_is_quantised_without_fusion() -> None:
-    assert _chains(REFERENCE, architecture="modernbert") == [
+def test_where_attention_cannot_be_fused_everything_is_built_without_fusion() -> None:
+    assert _chains(REFERENCE, "fusion") == [
         (),
         ("int8",),
         ("trim", "int8"),
@@ -300,19 +299,39 @@ def test_an_architecture_that_cannot_be_fused_is_quantised_without_fusion() -> N
         ("trim", "int4"),
         ("int4",),
     ]
-    assert _chains(SPECS[0], architecture="modernbert") == [()]
-
-
-def test_an_architecture_that_can_be_fused_and_one_that_is_unknown_are_tried_with_fusion() -> None:
-    assert _chains(REFERENCE, architecture="distilbert") == _chains(REFERENCE)
+    assert _chains(SPECS[0], "fusion") == [()]
     assert ("trim", "fusion", "int8") in _chains(REFERENCE)
 
 
-def test_the_linear_family_does_not_depend_on_the_architecture() -> None:
-    assert _chains(LINEAR, architecture="modernbert") == _chains(LINEAR)
+def test_what_needs_a_technique_that_does_not_work_is_left_out() -> None:
+    assert _chains(REFERENCE, "trim") == [(), ("fusion", "int8"), ("fusion", "int4")]
+    assert _chains(REFERENCE, "int4", "fusion") == [(), ("int8",), ("trim", "int8"), ("trim", "mixed"), ("trim",)]
+    assert _chains(STUDENTS[0], "trim", "int4") == []
+    assert _chains(LINEAR, "trim") == [()]
 
 
-def test_the_ladder_asks_for_the_architecture_of_every_trunk() -> None:
-    candidates = _ladder(SPECS, ALL, _length, "modernbert")
-    assert not [candidate for candidate in candidates if "fusion" in candidate.candidate.techniques]
-    assert len({candidate.candidate.id for candidate in candidates}) == len(candidates)
+@pytest.mark.slow
+def test_the_ladder_goes_without_what_does_not_work_on_the_base_and_says_why(caplog: pytest.LogCaptureFixture) -> None:
+    settings = LadderSettings(
+        bases=(str(base_of("mpnet")),), families=ALL, max_tokens=32, texts=Texts.of(tables()[0].texts), labels=LABELS
+    )
+    with caplog.at_level("INFO", "parsimony.search.ladder"):
+        sized = ladder.ladder_of(settings, ladder.reference_spec(settings.bases[0]))
+    techniques = {name for one in sized for name in one.candidate.techniques}
+    assert techniques == {"trim", "int8", "mixed", "int4"}
+    reason = "the ladder goes without fusion: the optimiser found no attention in this mpnet graph"
+    assert f"encoder: {reason}" in [record.getMessage() for record in caplog.records]
+
+
+@pytest.mark.slow
+def test_a_tokenizer_that_cannot_be_trimmed_costs_every_family_its_trimmed_candidates(tmp_path: Path) -> None:
+    base = Path(shutil.copytree(base_of("bert"), tmp_path / "base"))
+    document = json.loads((base / "tokenizer.json").read_text(encoding="utf-8"))
+    document["model"] = {"type": "WordLevel", "vocab": document["model"]["vocab"], "unk_token": "[UNK]"}
+    (base / "tokenizer.json").write_text(json.dumps(document), encoding="utf-8")
+    settings = LadderSettings(
+        bases=(str(base),), families=ALL, max_tokens=32, texts=Texts.of(tables()[0].texts), labels=LABELS
+    )
+    sized = ladder.ladder_of(settings, ladder.reference_spec(str(base)))
+    assert {one.candidate.spec.family for one in sized} == set(ALL)
+    assert [one for one in sized if "trim" in one.candidate.techniques] == []

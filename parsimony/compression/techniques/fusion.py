@@ -15,16 +15,12 @@ from onnx import helper
 from parsimony.compression.technique import DoesNotApplyError, Draft, Technique
 from parsimony.graphs import rewrite
 
-# What the optimiser's BERT patterns recognise; other architectures are refused rather than half fused.
-_LIKE_BERT = frozenset({"bert", "distilbert", "roberta", "xlm-roberta", "camembert", "electra"})
 _MICROSOFT = "com.microsoft"
 
 
 def apply(draft: Draft) -> Draft:
     """Fuse what the optimiser recognises; refuse when it recognises no attention."""
-    if draft.architecture not in _LIKE_BERT:
-        raise DoesNotApplyError(f"the optimiser has no attention pattern for {draft.architecture}")
-    fused = _optimise(draft)
+    fused = _optimise(draft) if draft.heads else draft.graph
     if "Attention" not in rewrite.operators(fused):
         raise DoesNotApplyError(f"the optimiser found no attention in this {draft.architecture} graph")
     rewrite.strip(fused)
@@ -54,4 +50,4 @@ def _optimise(draft: Draft) -> onnx.ModelProto:
     return model
 
 
-TECHNIQUE = Technique(name="fusion", apply=apply, quantises=False, architectures=_LIKE_BERT)
+TECHNIQUE = Technique(name="fusion", apply=apply, quantises=False)

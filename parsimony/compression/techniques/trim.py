@@ -11,6 +11,7 @@ import copy
 from dataclasses import replace
 
 import numpy as np
+import onnx
 from onnx import numpy_helper
 
 from parsimony.compression.technique import DoesNotApplyError, Draft, Technique
@@ -28,15 +29,20 @@ def apply(draft: Draft) -> Draft:
         trimmed = trim(draft.tokenizer, draft.texts.texts, draft.near)
     except CannotTrimError as error:
         raise DoesNotApplyError(str(error)) from error
-    for token in rewrite.compared_with(graph, "input_ids"):
-        if token >= len(trimmed.kept) or trimmed.kept[token] != token:
-            raise DoesNotApplyError(f"the graph looks for token {token}, which would get another number")
+    require_fixed(graph, trimmed)
     for name in tables:
         table = numpy_helper.to_array(rewrite.initializers(graph)[name])
         rewrite.replace_constant(graph, name, _shared(table, trimmed))
     if trimmed.rows != tuple(range(len(trimmed.kept))):
         rewrite.redirect_lookups(graph, "input_ids", np.array(trimmed.rows))
     return replace(draft, graph=graph, tokenizer=trimmed.tokenizer)
+
+
+def require_fixed(graph: onnx.ModelProto, trimmed: Trimmed) -> None:
+    """Raise DoesNotApplyError when a graph looks for a token, such as padding, that trimming would give another number."""
+    for token in rewrite.compared_with(graph, "input_ids"):
+        if token >= len(trimmed.kept) or trimmed.kept[token] != token:
+            raise DoesNotApplyError(f"the graph looks for token {token}, which would get another number")
 
 
 def _shared(table: np.ndarray, trimmed: Trimmed) -> np.ndarray:

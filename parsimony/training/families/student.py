@@ -7,13 +7,15 @@ student learns the teacher's logits and its mean token state, and starts from th
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from parsimony.training.checkpoint import WEIGHTS, write_checkpoint
-from parsimony.training.classifier import cut_positions, keep_layers, layers_of, load
+from parsimony.training.classifier import Classifier, cut_positions, keep_layers, load
 from parsimony.training.factorised_embedding import factorise
 from parsimony.training.family import Family, Material
 from parsimony.training.fit import fit
+from parsimony.training.layer_parts import layers_of
 from parsimony.training.pruning import prune_ffn, prune_heads
 from parsimony.training.trainer import Recipe
 from parsimony.training.vocabulary import token_ids
@@ -77,26 +79,31 @@ def train(material: Material, folder: Path) -> None:
     if material.start is None:
         raise ValueError("a student starts from the reference, found none")
     classifier = load(material.start / WEIGHTS)
-    shape = material.spec.shape
-    _, layers = layers_of(classifier.encoder)
-    chosen = spread(layers_in(shape), len(layers))
-    keep_layers(classifier, chosen)
-    sample = token_ids(classifier.tokenizer, material.train.texts[:: max(1, len(material.train) // _SAMPLE_TEXTS)])
-    if (heads := heads_in(shape)) is not None:
-        prune_heads(classifier, heads, sample)
-    if (neurons := neurons_in(shape)) is not None:
-        prune_ffn(classifier, neurons, sample)
-    if (width := embedding_in(shape)) is not None:
-        factorise(classifier.encoder, width, token_ids(classifier.tokenizer, material.train.texts))
-    cut_positions(classifier)
+    of = len(layers_of(classifier.encoder)[1])
+    chosen = shrink(classifier, material.spec.shape, material.train.texts)
     settings = material.settings
     recipe = Recipe(
-        epochs=epochs_of(len(chosen), len(layers), settings.student_epochs),
+        epochs=epochs_of(len(chosen), of, settings.student_epochs),
         learning_rate=settings.student_learning_rate,
         batch_size=settings.batch_size,
     )
     done = fit(classifier, material, recipe, teacher=material.start)
     write_checkpoint(folder, classifier, material, {**done, "trained": "distilled", "from_layers": list(chosen)})
+
+
+def shrink(classifier: Classifier, shape: tuple[str, ...], texts: Sequence[str]) -> tuple[int, ...]:
+    """Give a classifier this shape, in place, and return which layers it kept; what stays is fitted on these texts."""
+    chosen = spread(layers_in(shape), len(layers_of(classifier.encoder)[1]))
+    keep_layers(classifier, chosen)
+    sample = token_ids(classifier.tokenizer, texts[:: max(1, len(texts) // _SAMPLE_TEXTS)])
+    if (heads := heads_in(shape)) is not None:
+        prune_heads(classifier, heads, sample)
+    if (neurons := neurons_in(shape)) is not None:
+        prune_ffn(classifier, neurons, sample)
+    if (width := embedding_in(shape)) is not None:
+        factorise(classifier.encoder, width, token_ids(classifier.tokenizer, texts))
+    cut_positions(classifier)
+    return chosen
 
 
 FAMILY = Family(name="student", train=train)
