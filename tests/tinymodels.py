@@ -113,11 +113,17 @@ def write_tiny_base(
 
     words: how many words of no text its tokenizer knows besides.
     """
+    return write_base_of(
+        _TOKENIZERS[architecture](words), folder, architecture=architecture, layers=layers, hidden=hidden
+    )
+
+
+def write_base_of(tokenizer: Any, folder: Path, *, architecture: Architecture, layers: int, hidden: int) -> Path:
+    """Write an encoder with random weights, always the same ones, for this tokenizer."""
     import torch
     import transformers
 
     torch.set_num_threads(1)
-    tokenizer = _TOKENIZERS[architecture](words)
     known: dict[str, int] = tokenizer.get_vocab(with_added_tokens=True)
     with torch.random.fork_rng():
         torch.manual_seed(7)
