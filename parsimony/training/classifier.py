@@ -73,6 +73,7 @@ def _load_encoder(folder: Path) -> torch.nn.Module:
     from transformers.utils import logging as transformers_logging
 
     transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
     encoder: torch.nn.Module
     encoder, loading = AutoModel.from_pretrained(
         folder,
