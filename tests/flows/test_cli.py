@@ -126,7 +126,7 @@ def test_a_report_that_is_not_there_is_status_2(plan: Path, capsys: pytest.Captu
 def test_a_server_that_does_not_answer_is_one_line_and_status_4(name: str, address: str, plan: Path) -> None:
     command = [sys.executable, "-m", "parsimony.flows.cli.main", "run", str(plan)]
     environment = {**os.environ, name: address, "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=120)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 4
     assert "127.0.0.1:9" in done.stderr
     assert "Traceback" not in done.stderr and done.stdout == ""
