@@ -109,6 +109,15 @@ def test_every_page_of_the_documentation_is_linked_from_another_one() -> None:
     assert {page for page in PAGES if page.startswith("docs/")} <= linked
 
 
+def test_every_case_of_what_comes_in_is_held_by_a_test_that_is_there() -> None:
+    lines = (ROOT / "docs" / "trials" / "inputs.md").read_text(encoding="utf-8").splitlines()
+    rows = [re.split(r"(?<!\\)\|", line)[1:-1] for line in lines if "#" in line.partition("|")[2].partition("|")[0]]
+    tests = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("test_*.py"))
+    names = [re.findall(r"\btest_\w+(?!\w|\.py)", row[-1]) for row in rows]
+    assert len(rows) >= 60 and all(names)
+    assert [name for each in names for name in each if f"def {name}(" not in tests] == []
+
+
 @pytest.mark.parametrize("page", [page for page in PAGES if page != "CHANGELOG.md"])
 def test_no_page_uses_a_word_that_was_given_up(page: str) -> None:
     documented = [match.group() for match in OLD_WORDS.finditer(" ".join(read(page).split()))]
