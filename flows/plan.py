@@ -79,8 +79,8 @@ class Bases(Section):
 class Search(Section):
     """What is tried, and for how long."""
 
-    families: tuple[Literal["linear", "student", "encoder"], ...] = Field(
-        ("linear", "student", "encoder"), min_length=1, description="ways to get a trained model"
+    families: tuple[Literal["linear", "static", "student", "encoder"], ...] = Field(
+        ("linear", "static", "student", "encoder"), min_length=1, description="ways to get a trained model"
     )
     budget_minutes: float = Field(
         30.0, gt=0.0, description="a student with which the run would take longer is not trained"

@@ -83,10 +83,10 @@ def first(work: Path) -> dict[str, Any]:
     return json.loads(out.getvalue().splitlines()[-1])
 
 
-def test_the_first_run_promotes_and_judges_all_three_families(first: dict[str, Any]) -> None:
+def test_the_first_run_promotes_and_judges_all_four_families(first: dict[str, Any]) -> None:
     assert first["outcome"] == "promoted"
     built = [c for c in first["candidates"] if c["size_bytes"] is not None]
-    assert {c["family"] for c in built} == {"linear", "student", "encoder"}
+    assert {c["family"] for c in built} == {"linear", "static", "student", "encoder"}
     assert len(built) >= 10
     assert all(c["verdict"] in {"pass", "fail", "inconclusive", "not certified"} and c["measurements"] for c in built)
     winner = next(c for c in first["candidates"] if c["candidate"] == first["winner"]["candidate"])

@@ -28,7 +28,7 @@ from parsimony.training.family import Material, TrainingSettings
 
 Architecture = Literal["bert", "distilbert", "roberta", "modernbert", "electra", "mpnet", "deberta-v2", "xlm-roberta"]
 ARCHITECTURES: tuple[Architecture, ...] = ("bert", "distilbert", "roberta", "modernbert")
-Name = Literal["frozen", "reference", "student", "narrow", "linear"]
+Name = Literal["frozen", "reference", "student", "narrow", "linear", "static"]
 LABELS = ("card", "meal", "travel", "weather")
 HEADS, POSITIONS = 4, 96
 DATA = "digest of the tables"
@@ -168,7 +168,12 @@ def base_of(architecture: Architecture) -> Path:
 def checkpoint(architecture: Architecture, name: Name) -> Checkpoint:
     """Return the checkpoint of this architecture and name, trained once a session with what it starts from."""
     spec = spec_of(architecture, name)
-    before: dict[Name, Name] = {"reference": "frozen", "student": "reference", "narrow": "reference"}
+    before: dict[Name, Name] = {
+        "reference": "frozen",
+        "student": "reference",
+        "narrow": "reference",
+        "static": "reference",
+    }
     start = Path(checkpoint(architecture, before[name]).folder) if name in before else None
     freeze()
     return checkpoint_of(material(base_of(architecture), spec, start), DATA, Path(_SESSION.name) / "checkpoints")
@@ -183,6 +188,7 @@ def spec_of(architecture: Architecture, name: Name) -> ModelSpec:
         "student": ModelSpec(family="student", base=base, shape=("L2",)),
         "narrow": ModelSpec(family="student", base=base, shape=("L2", "A2", "F24", "E16")),
         "linear": ModelSpec(family="linear", base=base),
+        "static": ModelSpec(family="static", base=base, shape=("E32",)),
     }
     return specs[name]
 

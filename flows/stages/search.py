@@ -17,6 +17,7 @@ from parsimony.search.bisection import Budget, Climb
 from parsimony.search.ladder import LadderSettings, SizedCandidate, ladder_of, students_of
 from parsimony.tasks import build as tasks
 from parsimony.training.checkpoint_store import Checkpoint
+from parsimony.training.families import FAMILIES
 
 Entries = dict[Candidate, Entry]
 
@@ -48,9 +49,11 @@ def climb(
     """
     entries = {one.candidate: Entry(candidate=one.candidate, predicted_bytes=one.predicted_bytes) for one in candidates}
     reference = done[-1]
-    for spec in dict.fromkeys(c.spec for c in entries if c.spec.family == "linear"):
+    for spec in dict.fromkeys(c.spec for c in entries):
+        if (bag := FAMILIES[spec.family].bag) is None:
+            continue
         with run.stage("train", spec.id):
-            done = (*done, train(run, spec, None, splits))
+            done = (*done, train(run, spec, reference if bag.starts_from == "reference" else None, splits))
     for checkpoint in (reference, *(other for other in done if other != reference)):
         _derive(run, splits, entries, checkpoint)
     sizes = {one.candidate: one.predicted_bytes for one in candidates}

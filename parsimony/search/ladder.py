@@ -13,6 +13,7 @@ from parsimony.data.table import Texts
 from parsimony.errors import require
 from parsimony.search import size_prediction
 from parsimony.training import bases
+from parsimony.training.families import FAMILIES
 from parsimony.training.families.encoder import FROZEN
 from parsimony.training.families.student import student_shape
 
@@ -27,7 +28,6 @@ _DEPTHS = (2 / 3, 1 / 2, 1 / 3, 1 / 6)
 # What is worth deriving from each model spec. Fusion changes speed, not predictions. The reference is kept as it is, and shown
 # with each lever alone. Students learned to predict with 4-bit weights: more bits would store the same numbers. They are
 # derived with their whole vocabulary too, because what trimming costs depends on the data.
-_LINEAR: Chains = ((), ("trim",), ("trim", "int8"), ("trim", "int4"))
 _STUDENT: Chains = (("trim", "fusion"), ("trim", "fusion", "int4"), ("fusion", "int4"))
 _REFERENCE: Chains = ((), ("fusion", "int8"), ("trim", "fusion", "int8"), ("trim", "fusion", "mixed"), *_STUDENT)
 _FROZEN: Chains = ((),)
@@ -53,6 +53,14 @@ def probe_specs(bases: Sequence[str]) -> tuple[ModelSpec, ...]:
 def reference_spec(base: str) -> ModelSpec:
     """Return the spec whose bundle without any technique is the yardstick."""
     return ModelSpec(family="encoder", base=base)
+
+
+def bag_specs(families: Sequence[str], base: str) -> tuple[ModelSpec, ...]:
+    """Return the models without layers, of these families."""
+    bags = {name: FAMILIES[name].bag for name in families}
+    return tuple(
+        ModelSpec(family=name, base=base, shape=shape) for name, bag in bags.items() if bag for shape in bag.shapes
+    )
 
 
 def student_specs(base: str, shape: size_prediction.Shape) -> tuple[ModelSpec, ...]:
@@ -99,8 +107,8 @@ def candidates(
     of them is left out.
     """
     chains = _STUDENT
-    if spec.family == "linear":
-        chains = _LINEAR
+    if (bag := FAMILIES[spec.family].bag) is not None:
+        chains = bag.chains
     elif spec.family == "encoder" and "encoder" not in families:
         chains = ((),) if spec == reference else ()
     elif spec.family == "encoder":
@@ -143,8 +151,7 @@ def ladder_of(settings: LadderSettings, reference: ModelSpec) -> tuple[SizedCand
         return size_prediction.predict(candidate, shape(candidate.spec.base), settings.labels)
 
     specs = [*probe_specs(settings.bases), reference]
-    if "linear" in settings.families:
-        specs.append(ModelSpec(family="linear", base=reference.base))
+    specs += bag_specs(settings.families, reference.base)
     if "student" in settings.families:
         specs += student_specs(reference.base, shape(reference.base))
     return ladder(
@@ -159,7 +166,7 @@ def ladder_of(settings: LadderSettings, reference: ModelSpec) -> tuple[SizedCand
 
 def _without(spec: ModelSpec, shape: size_prediction.Shape) -> tuple[str, ...]:
     """Return the techniques that do not work on what is trained from this spec."""
-    if spec.family == "linear":
+    if FAMILIES[spec.family].bag is not None:
         return ("trim",) if shape.cannot_trim else ()
     for name, reason in shape.obstacles:
         log.info("%s: the ladder goes without %s: %s", spec.id, name, reason)

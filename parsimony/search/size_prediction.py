@@ -14,9 +14,11 @@ from parsimony.compression.techniques import TECHNIQUES
 from parsimony.compression.techniques.trim import require_fixed
 from parsimony.data.table import Texts
 from parsimony.search.graph_overhead import as_exported, graph_of, obstacles_of, overhead_of
-from parsimony.search.weights import Weights, bytes_of, table_bytes, weights_of
+from parsimony.search.weights import Weights, bytes_of, matrix_bytes, table_bytes, weights_of
 from parsimony.training.bases import CONFIG
+from parsimony.training.families import FAMILIES
 from parsimony.training.families.student import embedding_in, heads_in, layers_in, neurons_in
+from parsimony.training.family import Bag
 from parsimony.training.sentence_encoder import tokenizer_of
 from parsimony.training.vocabulary import CannotTrimError, Trimmed, trim
 
@@ -24,8 +26,7 @@ if TYPE_CHECKING:
     import torch
 
 _FP32 = 4.0
-# Bytes of structure that no exporter decides: of the linear graph, of a factorised table, of a bundle's other files.
-_LINEAR_OVERHEAD = {"": 630, "int8": 840, "int4": 890}
+# Bytes of structure that no exporter decides: of a factorised table, of a bundle's other files.
 _WIDENING_OVERHEAD = {"": 80, "int8": 165, "mixed": 265, "int4": 485}
 _FILES_OVERHEAD = 750
 _MAP_OVERHEAD, _MAP_NUMBER = 150, 2
@@ -147,15 +148,16 @@ def predict(candidate: Candidate, shape: Shape, labels: tuple[str, ...]) -> int:
     files = (shape.trimmed_tokenizer_bytes if trimmed else shape.tokenizer_bytes) + _FILES_OVERHEAD
     files += _MAP_OVERHEAD + shape.mapped_tokens * _MAP_NUMBER if trimmed else 0
     files += len(json.dumps(labels, ensure_ascii=False).encode())
-    if candidate.spec.family == "linear":
-        return round(files + _linear(candidate, rows, len(labels)))
+    if (bag := FAMILIES[candidate.spec.family].bag) is not None:
+        return round(files + _bag(candidate, bag, rows, len(labels)))
     return round(files + _transformer(candidate, shape, rows, len(labels)))
 
 
-def _linear(candidate: Candidate, rows: int, classes: int) -> float:
+def _bag(candidate: Candidate, bag: Bag, rows: int, classes: int) -> float:
     bits = _bits(candidate)
-    tables = table_bytes(rows, classes, bits) + table_bytes(rows, 1, bits)
-    return tables + classes * _FP32 + _LINEAR_OVERHEAD[bits]
+    tables, matrices = bag.weights(candidate.spec.shape, rows, classes)
+    weights = sum(table_bytes(*table, bits) for table in tables) + sum(matrix_bytes(*one, bits) for one in matrices)
+    return weights + classes * _FP32 + bag.overhead[bits]
 
 
 def _transformer(candidate: Candidate, shape: Shape, rows: int, classes: int) -> float:

@@ -94,7 +94,7 @@ def bytes_of(weights: Weights, layers: int, classes: int, bits: str) -> float:
     tables = sum(table_bytes(*table, bits) for table in (weights.table, *weights.positions, *weights.lookups))
     whole = sum(table_bytes(*table, "" if bits == "int8" else bits) for table in weights.read_whole)
     products = ((weights.hidden, classes), *weights.widening, *weights.products * layers)
-    matrices = sum(_matrix_bytes(*product, bits) for product in products)
+    matrices = sum(matrix_bytes(*product, bits) for product in products)
     listed = sum(rows for rows, _ in weights.positions) * _POSITION_NUMBER * weights.listed
     return tables + whole + matrices + listed + (layers * weights.vectors + weights.fixed + classes) * _FP32
 
@@ -106,7 +106,8 @@ def table_bytes(rows: int, width: int, bits: str) -> float:
     return rows * width * (1.0 if bits == "int8" else _FP32)
 
 
-def _matrix_bytes(inputs: int, outputs: int, bits: str) -> float:
+def matrix_bytes(inputs: int, outputs: int, bits: str) -> float:
+    """Return the bytes of a matrix with its scales."""
     if not bits:
         return inputs * outputs * _FP32
     scales = outputs * (_FP32 + 1)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from parsimony.candidates import ModelSpec
 from parsimony.data.table import Table
@@ -39,12 +40,31 @@ class Material:
     settings: TrainingSettings
 
 
+Sizes = Sequence[tuple[int, int]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bag:
+    """What the ladder must know of a family without layers: its models, what is derived from them, and their bytes.
+
+    `weights` returns the sizes of tables and of matrices (inputs, outputs) for a shape, a number of rows and one of classes;
+    `overhead` the bytes of a graph's structure for each kind of quantisation.
+    """
+
+    shapes: tuple[tuple[str, ...], ...]
+    chains: tuple[tuple[str, ...], ...]
+    starts_from: Literal["tokenizer", "reference"]
+    weights: Callable[[tuple[str, ...], int, int], tuple[Sizes, Sizes]]
+    overhead: Mapping[str, int]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Family:
-    """A way to get a trained model.
+    """A way to get a trained model; `bag` where it has no layers.
 
     `train` writes the checkpoint's folder: `model.onnx`, `tokenizer.json`, `checkpoint.json`, and in `weights/` what later checkpoints start from.
     """
 
     name: str
     train: Callable[[Material, Path], None]
+    bag: Bag | None = None

@@ -93,8 +93,8 @@ def train(classifier: Classifier, examples: Examples, validation: Examples, reci
             args=_arguments(recipe, seed, scratch, bf16=bf16, distils=distils),
             train_dataset=_rows(examples, 0),
             eval_dataset=_rows(validation, len(examples.rows)),
-            data_collator=_collator(np.concatenate((_lessons(examples), _lessons(validation)))),
-            compute_loss_func=_loss(recipe, examples),
+            data_collator=_collator(np.concatenate((lessons_of(examples), lessons_of(validation)))),
+            compute_loss_func=loss_of(recipe, examples),
             compute_metrics=_accuracy,
             callbacks=[
                 qat.in_the_last_steps(network, recipe.rounded_share)
@@ -197,7 +197,7 @@ def _rows(examples: Examples, first: int) -> Any:  # datasets ships no types
     return datasets.Dataset.from_dict(columns)
 
 
-def _lessons(examples: Examples) -> np.ndarray:
+def lessons_of(examples: Examples) -> np.ndarray:
     """Return the class number, the teacher's logits and its state, float32 [texts, 1 or 1 + classes + hidden]."""
     targets = examples.targets.reshape(-1, 1)
     if examples.teacher is None:
@@ -218,7 +218,7 @@ def _collator(lessons: np.ndarray) -> Any:
     return collate
 
 
-def _loss(recipe: Recipe, examples: Examples) -> Any:
+def loss_of(recipe: Recipe, examples: Examples) -> Any:
     """Return the loss: cross entropy, mixed with the teacher's soft predictions (Hinton et al. 2015) and state where given.
 
     The Trainer hands labels as float [batch, 1 + classes + hidden]: the class number, the teacher's logits, its state.

@@ -66,7 +66,7 @@ def test_relative_paths_start_at_the_folder_of_the_plan(minimal: Path) -> None:
         ("bases.names=[]", "bases.names: Tuple should have at least 1 item"),
         (
             "search.families=['tree']",
-            "search.families.0: Input should be 'linear', 'student' or 'encoder', found 'tree'",
+            "search.families.0: Input should be 'linear', 'static', 'student' or 'encoder', found 'tree'",
         ),
     ],
 )

@@ -20,7 +20,7 @@ from parsimony.search.ladder import LadderSettings, SizedCandidate
 from parsimony.search.size_prediction import Shape
 
 BASE = "package:small"
-ALL = ("linear", "student", "encoder")
+ALL = ("linear", "static", "student", "encoder")
 REFERENCE = ladder.reference_spec(BASE)
 LINEAR = ModelSpec(family="linear", base=BASE)
 

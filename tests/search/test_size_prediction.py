@@ -33,13 +33,13 @@ from parsimony.training.classifier import load_base
 
 TRAIN, _, _ = tables()
 TEXTS = Texts.of(TRAIN.texts)
-ALL = ("linear", "student", "encoder")
+ALL = ("linear", "static", "student", "encoder")
 
 
 def sizes_of(architecture: Architecture, folder: Path) -> dict[str, tuple[int, int]]:
-    """Return predicted and real bytes of the candidates of four checkpoints."""
+    """Return predicted and real bytes of the candidates of five checkpoints."""
     shape = size_prediction.shape_of(base_of(architecture), TEXTS, 64)
-    names: tuple[Name, ...] = ("reference", "student", "linear", "narrow")
+    names: tuple[Name, ...] = ("reference", "student", "linear", "static", "narrow")
     specs = {spec_of(architecture, name): name for name in names}
     reference = spec_of(architecture, "reference")
     without = [name for name, _ in shape.obstacles]
@@ -60,7 +60,7 @@ def sizes_of(architecture: Architecture, folder: Path) -> dict[str, tuple[int, i
 @first_quick(("bert", "modernbert"))
 def test_even_of_a_tiny_base_what_is_trained_is_built_as_predicted(architecture: Architecture, tmp_path: Path) -> None:
     result = sizes_of(architecture, tmp_path)
-    assert len(result) == 7 + 3 + 4 + 3
+    assert len(result) == 7 + 3 + 4 + 3 + 3
     errors = {name: predicted / real - 1 for name, (predicted, real) in result.items()}
     worst = max(errors, key=lambda name: abs(errors[name]))
     assert abs(errors[worst]) < 0.02, (worst, errors[worst])

@@ -29,7 +29,7 @@ from parsimony.data.labels import class_numbers
 from parsimony.graphs import rewrite
 from parsimony.training.checkpoint import FACTS, MODEL, TOKENIZER, WEIGHTS
 from parsimony.training.classifier import load, load_base, pad
-from parsimony.training.families import FAMILIES, encoder, linear, student
+from parsimony.training.families import FAMILIES, encoder, linear, static, student
 from parsimony.training.fit import _needed, frozen_head
 from parsimony.training.teacher import read_teacher
 from parsimony.training.vocabulary import token_ids
@@ -66,11 +66,13 @@ def folder_of(architecture: Architecture, name: Name) -> Path:
 
 
 def test_the_registry_knows_every_family_by_its_name() -> None:
-    assert {name: family.name for name, family in FAMILIES.items()} == {n: n for n in ("linear", "encoder", "student")}
+    assert {name: family.name for name, family in FAMILIES.items()} == {
+        n: n for n in ("linear", "static", "encoder", "student")
+    }
 
 
 @every_architecture
-@pytest.mark.parametrize("name", ["frozen", "reference", "student", "linear"])
+@pytest.mark.parametrize("name", ["frozen", "reference", "student", "linear", "static"])
 def test_the_validation_accuracy_of_a_checkpoint_is_that_of_its_graph(architecture: Architecture, name: Name) -> None:
     folder = folder_of(architecture, name)
     # Training looks at the validation split in bf16 and in batches; that may turn one of the 48 predictions.
@@ -145,6 +147,50 @@ def test_the_linear_family_needs_no_weights_of_the_base(tmp_path: Path) -> None:
     linear.train(material(tmp_path, spec_of("bert", "linear")), tmp_path / "checkpoint")
     expected = logits_of(folder_of("bert", "linear"), VALIDATION.texts)
     np.testing.assert_array_equal(logits_of(tmp_path / "checkpoint", VALIDATION.texts), expected)
+
+
+# --- static ---------------------------------------------------------------------------------------
+
+
+@every_architecture
+def test_a_static_model_is_the_mean_of_its_rows_and_a_matrix(architecture: Architecture) -> None:
+    folder = folder_of(architecture, "static")
+    constants = {name: onnx.numpy_helper.to_array(t) for name, t in rewrite.initializers(model_of(folder)).items()}
+    expected = [
+        constants["tokens"][row].mean(0) @ constants["head.weight"] + constants["head.bias"]
+        for row in rows_of(folder, VALIDATION.texts)
+    ]
+    np.testing.assert_allclose(logits_of(folder, VALIDATION.texts), expected, atol=1e-4)
+    assert constants["tokens"].shape[1] == facts_of(folder)["hidden"] == 32
+
+
+def test_a_static_model_gives_tokens_that_training_never_held_no_vector() -> None:
+    folder = folder_of("bert", "static")
+    table = onnx.numpy_helper.to_array(rewrite.initializers(model_of(folder))["tokens"])
+    known = {token for row in rows_of(folder, TRAIN.texts) for token in row}
+    silent = set(np.flatnonzero(~table.any(axis=1)).tolist())
+    assert silent == set(range(len(table))) - known
+
+
+def test_a_static_model_learns_the_reference_and_not_the_labels(tmp_path: Path) -> None:
+    """A teacher that takes every card for a meal is followed although the labels say otherwise."""
+    folder, start = folder_of("bert", "reference"), tmp_path / "start"
+    shutil.copytree(folder, start)
+    with np.load(folder / "teacher.npz") as kept:
+        arrays = dict(kept)
+    order = [LABELS.index("meal"), LABELS.index("card"), LABELS.index("travel"), LABELS.index("weather")]
+    arrays["weight"], arrays["bias"] = arrays["weight"][order], arrays["bias"][order]
+    np.savez(start / "teacher.npz", **arrays)
+    (tmp_path / "made").mkdir()
+    static.train(material(base_of("bert"), spec_of("bert", "static"), start), tmp_path / "made")
+    predicted = logits_of(tmp_path / "made", TRAIN.texts).argmax(1)
+    cards = [label == "card" for label in TRAIN.labels]
+    assert (predicted[cards] == LABELS.index("meal")).mean() > 0.7
+
+
+def test_a_static_model_starts_from_the_reference(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="a static model starts from the reference, found none"):
+        static.train(material(base_of("bert"), spec_of("bert", "static")), tmp_path)
 
 
 # --- encoder --------------------------------------------------------------------------------------

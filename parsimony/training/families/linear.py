@@ -17,7 +17,7 @@ from parsimony.data.labels import class_numbers
 from parsimony.graphs import rewrite
 from parsimony.training.checkpoint import write_model
 from parsimony.training.export import OPSET, compare
-from parsimony.training.family import Family, Material
+from parsimony.training.family import Bag, Family, Material
 from parsimony.training.sentence_encoder import tokenizer_of
 from parsimony.training.vocabulary import token_ids
 
@@ -132,4 +132,14 @@ def _graph(weights: np.ndarray, coefficients: np.ndarray, bias: np.ndarray) -> o
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=10)
 
 
-FAMILY = Family(name="linear", train=train)
+FAMILY = Family(
+    name="linear",
+    train=train,
+    bag=Bag(
+        shapes=((),),
+        chains=((), ("trim",), ("trim", "int8"), ("trim", "int4")),
+        starts_from="tokenizer",
+        weights=lambda _, rows, classes: (((rows, classes), (rows, 1)), ()),
+        overhead={"": 630, "int8": 840, "int4": 890},
+    ),
+)
