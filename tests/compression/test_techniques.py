@@ -174,7 +174,6 @@ def test_a_graph_that_looks_for_a_token_whose_number_would_change_is_not_trimmed
             TECHNIQUES["trim"].apply(replace(start, graph=model))
 
 
-@pytest.mark.slow
 def test_positions_that_are_counted_from_a_padding_token_whose_number_would_change_are_not_trimmed() -> None:
     start = draft("roberta")
     model = onnx.ModelProto.FromString(start.graph.SerializeToString())
@@ -207,7 +206,6 @@ def test_fusion_keeps_the_logits(architecture: Architecture) -> None:
     np.testing.assert_allclose(logits_of(after), logits_of(before), atol=1e-4)
 
 
-@pytest.mark.slow
 def test_an_architecture_without_a_pattern_is_refused_by_fusion() -> None:
     with pytest.raises(DoesNotApplyError, match="the optimiser found no attention in this modernbert graph"):
         draft("modernbert", "fusion")
@@ -324,8 +322,8 @@ def test_a_weight_that_two_layers_share_is_quantised_once_and_for_both() -> None
     assert [(counts.get("MatMulInteger"), counts.get("MatMul")) for counts in products] == [(1, 1), (2, None)]
 
 
-@pytest.mark.parametrize("classes", [2, *(pytest.param(n, marks=pytest.mark.slow) for n in (3, 4, 5)), 33])
-@pytest.mark.parametrize("name", ["int8", pytest.param("mixed", marks=pytest.mark.slow), "int4"])
+@pytest.mark.parametrize("classes", [2, 3, 4, 5, 33])
+@pytest.mark.parametrize("name", ["int8", "mixed", "int4"])
 def test_few_classes_and_odd_numbers_of_them_are_quantised_too(classes: int, name: str, tmp_path: Path) -> None:
     labels = tuple(f"class {i}" for i in range(classes))
     given = material(base_of("bert"), spec_of("bert", "linear"))

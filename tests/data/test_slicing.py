@@ -235,7 +235,6 @@ def test_without_the_column_the_harm_goes_unnoticed(splits: Splits, home: Path, 
     assert done(tmp_path, bare, SETTINGS, home).decision.winner == "linear"
 
 
-@pytest.mark.slow
 def test_without_the_column_in_the_plan_the_harm_goes_unnoticed(home: Path, tmp_path: Path) -> None:
     assert done(tmp_path, splits_of(tmp_path, slices=()), SETTINGS, home).decision.winner == "linear"
 

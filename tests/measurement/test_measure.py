@@ -121,7 +121,6 @@ def test_every_text_is_one_sample_and_the_record_says_where_it_was_taken(predict
     assert 0.01 < measurement.startup_s < 60
 
 
-@pytest.mark.slow
 def test_a_graph_that_works_longer_is_measured_to_take_longer(tiny: BuiltBundle, tmp_path: Path) -> None:
     slow = write_changed_bundle(tmp_path, slowed)
     measurements = measure({"slow": Path(slow.folder), "fast": Path(tiny.folder)}, TEXTS, HERE)
@@ -134,7 +133,6 @@ def test_a_graph_that_works_longer_is_measured_to_take_longer(tiny: BuiltBundle,
     assert [LABELS[n] for n in again.classes] == load(Path(tiny.folder)).predict(TEXTS)
 
 
-@pytest.mark.slow
 def test_peak_memory_grows_with_the_bundle(predicted: Predicted, tmp_path: Path) -> None:
     heavy = write_tiny_bundle(tmp_path / "heavy", padding_floats=8 * MIB)
     assert heavy.size_bytes > 32 * MIB
@@ -152,7 +150,6 @@ def test_a_bundle_that_cannot_be_loaded_ends_with_the_reason(tmp_path: Path) -> 
         judge(tmp_path / "nowhere", TEXTS, HERE)
 
 
-@pytest.mark.slow
 def test_a_bundle_that_was_damaged_ends_the_measurement_of_all(tiny: BuiltBundle, tmp_path: Path) -> None:
     damaged = write_tiny_bundle(tmp_path / "damaged")
     (Path(damaged.folder) / "labels.json").write_text("[]", encoding="utf-8")
@@ -189,7 +186,6 @@ def test_the_predictions_come_back_in_the_order_of_the_texts(tiny: BuiltBundle) 
 # --- side by side ---------------------------------------------------------------------------------
 
 
-@pytest.mark.slow
 def test_the_first_is_the_baseline_and_its_own_ratio_is_that_of_its_control(tiny: BuiltBundle, tmp_path: Path) -> None:
     slow = write_changed_bundle(tmp_path, slowed)
     folders = {"fast": Path(tiny.folder), "slow": Path(slow.folder)}
@@ -236,7 +232,6 @@ def counted_by(monkeypatch: pytest.MonkeyPatch, *throttled: int) -> None:
     monkeypatch.setattr(machine, "core_ticks", lambda _: None)
 
 
-@pytest.mark.slow
 def test_a_machine_that_is_disturbed_for_a_moment_is_measured_again_and_the_quiet_turn_counts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -250,7 +245,6 @@ def test_a_machine_that_is_disturbed_for_a_moment_is_measured_again_and_the_quie
     assert measurement.stable == (measurement.noise <= NOISE_LIMIT)
 
 
-@pytest.mark.slow
 def test_a_machine_that_is_disturbed_in_every_turn_stays_unsteady(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -291,7 +285,6 @@ def test_the_peak_memory_of_a_process_is_what_it_really_held(tmp_path: Path) -> 
     assert held == pytest.approx(100 * MIB, rel=0.05)
 
 
-@pytest.mark.slow
 def test_startup_lasts_as_long_as_loading_does(tmp_path: Path) -> None:
     quick, slow = (
         known_work.write(tmp_path / f"{load_s}.json", known_work.Known(hashed_bytes=1000, load_s=load_s))
@@ -301,7 +294,6 @@ def test_startup_lasts_as_long_as_loading_does(tmp_path: Path) -> None:
     assert 0.3 < measurements["slow"].startup_s - measurements["quick"].startup_s < 0.9
 
 
-@pytest.mark.slow
 def test_peak_memory_is_what_the_process_really_held(tmp_path: Path) -> None:
     light, heavy = (
         known_work.write(tmp_path / f"{size}.json", known_work.Known(hashed_bytes=1000, ballast_bytes=size))
@@ -329,7 +321,6 @@ def test_work_that_is_twice_as_long_takes_twice_as_long(tmp_path: Path) -> None:
     assert ratio.low < 2.1 and ratio.high > 1.9
 
 
-@pytest.mark.slow
 def test_who_shares_its_core_waits_about_half_of_the_time_and_this_is_recorded(tmp_path: Path) -> None:
     work = known_work.write(tmp_path / "work.json", known_work.Known(hashed_bytes=1_000_000))
     with instrument.one_core_loaded():

@@ -114,7 +114,6 @@ def test_an_empty_table_has_no_usable_row() -> None:
     )  # fmt: skip
 
 
-@pytest.mark.slow
 def test_words_that_look_like_missing_values_are_texts_and_labels() -> None:
     train = table(("NA", "null"), ("nan", "null"), ("None", "NA"), ("", "NA"), ("007", "NA"))
     checked = check(train, None, RULES)
@@ -122,7 +121,6 @@ def test_words_that_look_like_missing_values_are_texts_and_labels() -> None:
     assert lines(checked.quarantined) == {"train, row 5, column text: the text is blank"}
 
 
-@pytest.mark.slow
 def test_a_row_with_a_blank_text_or_label_is_set_aside() -> None:
     blanks = ("", "  ", "\t\n", "\u00a0", "\u3000", "\u200b\ufeff")
     train = table(*GOOD, *((blank, "a") for blank in blanks), *((f"five {blank}.", blank) for blank in blanks))
@@ -134,12 +132,10 @@ def test_a_row_with_a_blank_text_or_label_is_set_aside() -> None:
     }
 
 
-@pytest.mark.slow
 def test_a_row_with_a_blank_label_is_no_conflict_of_its_good_copy() -> None:
     assert check(table(*GOOD, ("one", "")), None, RULES).train == table(*GOOD)
 
 
-@pytest.mark.slow
 def test_a_text_of_any_length_stays_and_is_cut() -> None:
     train = table(*GOOD, ("é" * 50, "a"), ("👩" * 51, "a"), ("x" * 5_000_000, "b"))
     checked = check(train, held_out(*TEST, ("y" * 51, "a"), ("z" * 20_001, "b")), RULES)
@@ -152,13 +148,11 @@ def test_a_text_of_any_length_stays_and_is_cut() -> None:
     }
 
 
-@pytest.mark.slow
 def test_long_texts_that_begin_alike_are_one_text_to_the_model() -> None:
     checked = check(table(*GOOD, ("x" * 60, "a"), ("x" * 70, "a")), None, RULES)
     assert lines(checked.quarantined) == {"train, row 7, column text: repeats an earlier row, label included"}
 
 
-@pytest.mark.slow
 def test_a_row_with_control_characters_is_set_aside() -> None:
     damaged = tuple((f"a{character}b", "a") for character in ("\x00", "\x1b", "\x7f"))
     checked = check(table(*GOOD, *damaged), None, RULES)
@@ -167,7 +161,6 @@ def test_a_row_with_control_characters_is_set_aside() -> None:
     }
 
 
-@pytest.mark.slow
 def test_page_breaks_and_c1_controls_are_cleaned_with_a_note_and_are_no_damage() -> None:
     stray = tuple((f"don{character}t {i}", "a") for i, character in enumerate("\x0b\x0c\x80\x85\x92\x9f"))
     rules = dataclasses.replace(RULES, max_quarantined_share=0.0)
@@ -183,19 +176,16 @@ def test_page_breaks_and_c1_controls_are_cleaned_with_a_note_and_are_no_damage()
     }
 
 
-@pytest.mark.slow
 def test_a_cleaned_text_is_the_same_as_its_raw_copy_in_the_test() -> None:
     checked = check(table(*GOOD, ("it\x92s", "a")), held_out(*TEST, ("it\x92s", "a")), RULES)
     assert lines(checked.quarantined) == {"train, row 6, column text: the same text is in the test data"}
 
 
-@pytest.mark.slow
 def test_tabs_line_breaks_and_every_script_are_no_damage() -> None:
     odd = table(*GOOD, ("a\tb\r\nc", "a"), ("日本語", "a"), ("👩‍🚀", "b"), ("\u202bעברית", "b"), ("ｆｕｌｌ", "b"))
     assert check(odd, None, RULES) == Checked(train=odd, test=None, quarantined=(), notes=())
 
 
-@pytest.mark.slow
 def test_the_first_of_several_copies_stays() -> None:
     checked = check(table(*GOOD, ("ONE ", "a"), ("one", "a")), None, RULES)
     assert checked.train == table(*GOOD)
@@ -206,7 +196,6 @@ def test_the_first_of_several_copies_stays() -> None:
     assert lines(checked.notes) == {"train, column text: 2 rows set aside: duplicate"}
 
 
-@pytest.mark.slow
 def test_all_copies_of_a_text_with_two_labels_are_set_aside() -> None:
     checked = check(table(*GOOD, ("odd", "a"), ("Odd", "b")), None, RULES)
     assert checked.train == table(*GOOD)
@@ -216,7 +205,6 @@ def test_all_copies_of_a_text_with_two_labels_are_set_aside() -> None:
     }
 
 
-@pytest.mark.slow
 def test_a_text_of_the_test_leaves_the_training_data_and_the_test_stays_whole() -> None:
     train, test = table(*GOOD, ("FIVE", "a")), held_out(*TEST)
     checked = check(train, test, RULES)
@@ -225,7 +213,6 @@ def test_a_text_of_the_test_leaves_the_training_data_and_the_test_stays_whole() 
     assert lines(checked.notes) == {"train, column text: 1 rows set aside: in test"}
 
 
-@pytest.mark.slow
 def test_copies_conflicts_and_control_characters_of_the_test_are_notes_only() -> None:
     test = held_out(*TEST, ("six", "b"), ("Five", "b"), ("x\x00", "a"))
     checked = check(table(*GOOD), test, RULES)
@@ -237,7 +224,6 @@ def test_copies_conflicts_and_control_characters_of_the_test_are_notes_only() ->
     }
 
 
-@pytest.mark.slow
 def test_a_test_row_that_cannot_be_judged_is_set_aside() -> None:
     test = held_out(*TEST, ("", "a"), ("seven", " "))
     checked = check(table(*GOOD), test, dataclasses.replace(RULES, max_quarantined_share=0.6))
@@ -248,7 +234,6 @@ def test_a_test_row_that_cannot_be_judged_is_set_aside() -> None:
     }
 
 
-@pytest.mark.slow
 def test_one_class_is_refused_in_train_and_in_test() -> None:
     assert refusal(table(("one", "a"), ("two", "a"))) == (
         "train, column label: usable rows have fewer than 2 labels ('a'); add rows of another label",
@@ -258,7 +243,6 @@ def test_one_class_is_refused_in_train_and_in_test() -> None:
     )
 
 
-@pytest.mark.slow
 def test_a_class_with_too_few_usable_rows_is_refused_with_its_count() -> None:
     train = table(*GOOD, ("five", "c"), ("FIVE", "c"), ("six", "d"))
     assert refusal(train) == (
@@ -267,7 +251,6 @@ def test_a_class_with_too_few_usable_rows_is_refused_with_its_count() -> None:
     )
 
 
-@pytest.mark.slow
 def test_a_label_that_loses_every_row_is_refused() -> None:
     assert refusal(table(*GOOD, ("five", "c"), ("", "d")), held_out(*TEST)) == (
         "train, column label: label 'c' has no usable row left; add good rows or remove the label",
@@ -275,7 +258,6 @@ def test_a_label_that_loses_every_row_is_refused() -> None:
     )
 
 
-@pytest.mark.slow
 def test_a_label_of_the_test_that_train_does_not_know_is_refused_with_its_rows() -> None:
     test = held_out(*TEST, ("seven", "c"), ("eight", "c"))
     assert refusal(table(*GOOD), test) == (
@@ -286,7 +268,6 @@ def test_a_label_of_the_test_that_train_does_not_know_is_refused_with_its_rows()
     )
 
 
-@pytest.mark.slow
 def test_a_label_without_a_row_in_the_test_is_a_note() -> None:
     train = table(*GOOD, ("seven", "c"), ("eight", "c"))
     assert lines(check(train, held_out(*TEST), RULES).notes) == {
@@ -294,7 +275,6 @@ def test_a_label_without_a_row_in_the_test_is_a_note() -> None:
     }
 
 
-@pytest.mark.slow
 def test_a_label_with_invisible_or_decomposed_characters_is_refused() -> None:
     labels = ("b\n", "b\u200b", "cafe\u0301", "\u202eb")
     train = table(*GOOD, *((f"five {i}", label) for i, label in enumerate(labels)))
@@ -304,7 +284,6 @@ def test_a_label_with_invisible_or_decomposed_characters_is_refused() -> None:
     )
 
 
-@pytest.mark.slow
 def test_labels_that_differ_only_by_case_or_spaces_are_noted() -> None:
     train = table(*GOOD, ("five", "B "), ("six", "B "))
     assert lines(check(train, None, RULES).notes) == {
@@ -313,7 +292,6 @@ def test_labels_that_differ_only_by_case_or_spaces_are_noted() -> None:
     }
 
 
-@pytest.mark.slow
 def test_a_class_above_the_share_is_noted() -> None:
     rules = dataclasses.replace(RULES, max_class_share=0.6)
     assert lines(check(table(*GOOD, ("five", "a"), ("six", "a")), None, rules).notes) == {
@@ -321,7 +299,6 @@ def test_a_class_above_the_share_is_noted() -> None:
     }
 
 
-@pytest.mark.slow
 def test_more_damage_than_the_rules_allow_is_refused_with_the_reasons_by_count() -> None:
     rules = dataclasses.replace(RULES, max_quarantined_share=0.4)
     damaged: tuple[Pair, ...] = (("", "a"), ("", ""), ("x\x00", "b"))
@@ -338,21 +315,18 @@ def test_more_damage_than_the_rules_allow_is_refused_with_the_reasons_by_count()
     )
 
 
-@pytest.mark.slow
 def test_copies_and_overlaps_are_no_damage() -> None:
     rules = dataclasses.replace(RULES, max_quarantined_share=0.0)
     train = table(*GOOD, *GOOD, *TEST)
     assert check(train, held_out(*TEST), rules).train == table(*GOOD)
 
 
-@pytest.mark.slow
 def test_a_table_of_which_nothing_is_left_is_refused() -> None:
     train = table(*GOOD)
     refused = refusal(train, held_out(*GOOD))
     assert refused[0] == "train, column *: no usable row is left; expected rows that are neither damaged nor copies"
 
 
-@pytest.mark.slow
 def test_a_table_without_a_single_label_is_refused() -> None:
     refused = refusal(table(("one", ""), ("two", "")), held_out(*TEST))
     assert refused[0].startswith("train, column *: 2 of 2 rows are damaged, a share of 1.000 (2 blank label)")
@@ -399,7 +373,6 @@ def test_rules_that_make_no_sense_are_refused() -> None:
             dataclasses.replace(RULES, max_quarantined_share=share)
 
 
-@pytest.mark.slow
 def test_checking_prints_nothing(capfd: pytest.CaptureFixture[str]) -> None:
     check(table(*GOOD, ("", "a")), held_out(*TEST), RULES)
     assert capfd.readouterr() == ("", "")
@@ -483,7 +456,6 @@ def test_several_labels_in_one_cell_are_noticed_where_each_occurs_elsewhere(
     assert {label for label, number in labels_in_cells(labels).items() if number > 1} == several
 
 
-@pytest.mark.slow
 def test_several_labels_in_one_cell_are_a_note() -> None:
     train = table(*GOOD, ("five", "a,b"), ("six", "a,b"))
     checked = check(train, None, RULES)
@@ -496,7 +468,6 @@ def test_several_labels_in_one_cell_are_a_note() -> None:
     }
 
 
-@pytest.mark.slow
 def test_a_label_of_more_than_200_characters_is_refused_and_not_printed() -> None:
     long = "my secret words " * 13
     train = table(*GOOD, *((f"long {i}", label) for i, label in enumerate([long[:200], long[:201]] * 2)))
@@ -509,7 +480,6 @@ def test_a_label_of_more_than_200_characters_is_refused_and_not_printed() -> Non
     )
 
 
-@pytest.mark.slow
 def test_an_unknown_label_that_is_a_known_one_written_otherwise_is_hinted_at() -> None:
     train = table(("one", "1"), ("two", "1"), ("three", "2"), ("four", "2"))
     [first, second] = refusal(train, held_out(("five", "1.0"), ("six", "2.0")))
@@ -517,7 +487,6 @@ def test_an_unknown_label_that_is_a_known_one_written_otherwise_is_hinted_at() -
     assert second.endswith("; did you mean '2'?")
 
 
-@pytest.mark.slow
 def test_labels_that_are_one_number_or_one_word_with_a_joiner_are_noted() -> None:
     train = table(*GOOD, ("five", "1"), ("six", "1"), ("seven", "01"), ("eight", "01"), ("nine", "10"), ("ten", "10"))
     assert lines(check(train, None, RULES).notes) == {

@@ -251,7 +251,6 @@ def test_an_address_without_server_or_database_is_refused(address: str) -> None:
         Registry(tracking_uri=address)
 
 
-@pytest.mark.slow
 def test_a_failing_mlflow_is_reported_in_one_line_without_its_password(tmp_path: Path) -> None:
     (tmp_path / "mlflow.db").write_text("not a database, but long enough to be read as one")
     address = f"sqlite:///{tmp_path / 'mlflow.db'}"
@@ -276,7 +275,6 @@ def test_passwords_in_addresses_are_not_shown() -> None:
     assert without_secrets("http://user:secret@host:5000/x failed") == "http://host:5000/x failed"
 
 
-@pytest.mark.slow
 def test_a_database_appears_complete_and_leaves_nothing_else_behind(tmp_path: Path) -> None:
     registry = Registry(tracking_uri=f"sqlite:///{tmp_path / 'new' / 'mlflow.db'}")
     assert champion(registry, MODEL) is None
@@ -286,7 +284,6 @@ def test_a_database_appears_complete_and_leaves_nothing_else_behind(tmp_path: Pa
 # --- runs -----------------------------------------------------------------------------------------
 
 
-@pytest.mark.slow
 def test_a_decision_becomes_one_parent_run_and_one_child_per_candidate(
     registry: Registry, mlflow_client: MlflowClient, tmp_path: Path
 ) -> None:
@@ -347,7 +344,6 @@ def test_the_splits_are_inputs_of_every_run_with_their_digests(
         }
 
 
-@pytest.mark.slow
 def test_recording_again_continues_the_same_runs(
     registry: Registry, mlflow_client: MlflowClient, tmp_path: Path
 ) -> None:
@@ -388,7 +384,6 @@ def test_artifacts_lie_below_the_artifact_root(registry: Registry, mlflow_client
     assert location == (tmp_path / "artifacts" / MODEL).as_uri()
 
 
-@pytest.mark.slow
 def test_twenty_five_candidates_are_recorded_in_less_than_fifteen_seconds(registry: Registry, tmp_path: Path) -> None:
     judged = [judged_pass(f"c{i}", write_tiny_bundle(tmp_path / f"c{i}", name=f"c{i}")) for i in range(25)]
     start = time.monotonic()
@@ -456,7 +451,6 @@ def test_a_winner_becomes_one_version_with_description_and_tags(
     assert describe(stored_bundle(mlflow_client, version)).digest == built.digest
 
 
-@pytest.mark.slow
 def test_a_version_needs_onnxruntime_tokenizers_and_numpy_only(
     registry: Registry, mlflow_client: MlflowClient, tmp_path: Path
 ) -> None:
@@ -466,7 +460,6 @@ def test_a_version_needs_onnxruntime_tokenizers_and_numpy_only(
     assert names == {"mlflow", "onnxruntime", "tokenizers", "numpy"}
 
 
-@pytest.mark.slow
 def test_registering_the_same_bundle_again_returns_the_same_version(
     registry: Registry, mlflow_client: MlflowClient, tmp_path: Path
 ) -> None:
@@ -494,7 +487,6 @@ def test_an_existing_version_that_was_tampered_with_is_not_reused(
         registered(registry, decision)
 
 
-@pytest.mark.slow
 def test_a_new_version_is_downloaded_once_before_it_is_made(
     registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -512,7 +504,6 @@ def test_a_new_version_is_downloaded_once_before_it_is_made(
     assert len(fetched) == 1
 
 
-@pytest.mark.slow
 def test_registering_leaves_the_process_wide_address_alone(
     registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -560,7 +551,6 @@ def test_promoting_twice_writes_one_entry(registry: Registry, tmp_path: Path) ->
     assert history(registry, MODEL) == before
 
 
-@pytest.mark.slow
 def test_the_next_champion_expects_the_one_before(registry: Registry, tmp_path: Path) -> None:
     put_into_production(registry, decision_on(tmp_path, "a"))
     put_into_production(registry, decision_on(tmp_path, "b"))
@@ -570,7 +560,6 @@ def test_the_next_champion_expects_the_one_before(registry: Registry, tmp_path: 
     ]
 
 
-@pytest.mark.slow
 def test_an_entry_that_lost_its_race_changes_nothing(
     registry: Registry, mlflow_client: MlflowClient, tmp_path: Path
 ) -> None:
@@ -583,7 +572,6 @@ def test_an_entry_that_lost_its_race_changes_nothing(
     assert len(history(registry, MODEL)) == 2
 
 
-@pytest.mark.slow
 def test_versions_of_the_journal_that_are_no_entries_are_ignored(
     registry: Registry, mlflow_client: MlflowClient, tmp_path: Path
 ) -> None:
@@ -596,7 +584,6 @@ def test_versions_of_the_journal_that_are_no_entries_are_ignored(
     assert [entry.number for entry in history(registry, MODEL)] == [1, 4]
 
 
-@pytest.mark.slow
 def test_a_winner_that_never_saw_the_present_champion_is_refused(registry: Registry, tmp_path: Path) -> None:
     put_into_production(registry, decision_on(tmp_path, "a"))
     late = replace(decision_on(tmp_path, "b"), started_at="2026-01-01T00:00:00")
@@ -605,7 +592,6 @@ def test_a_winner_that_never_saw_the_present_champion_is_refused(registry: Regis
     assert len(history(registry, MODEL)) == 1
 
 
-@pytest.mark.slow
 def test_a_winner_judged_against_the_present_champion_replaces_it(registry: Registry, tmp_path: Path) -> None:
     first = decision_on(tmp_path, "a")
     put_into_production(registry, first)
@@ -616,7 +602,6 @@ def test_a_winner_judged_against_the_present_champion_replaces_it(registry: Regi
     assert [entry.version for entry in history(registry, MODEL)] == ["1", "2"]
 
 
-@pytest.mark.slow
 def test_an_alias_moved_by_hand_is_mended(registry: Registry, mlflow_client: MlflowClient, tmp_path: Path) -> None:
     put_into_production(registry, decision_on(tmp_path, "a"))
     decision = decision_on(tmp_path, "b")
@@ -630,7 +615,6 @@ def test_an_alias_moved_by_hand_is_mended(registry: Registry, mlflow_client: Mlf
     assert len(history(registry, MODEL)) == 2
 
 
-@pytest.mark.slow
 def test_the_champion_is_the_journals_even_when_the_alias_says_otherwise(
     registry: Registry, mlflow_client: MlflowClient, tmp_path: Path
 ) -> None:
@@ -642,7 +626,6 @@ def test_the_champion_is_the_journals_even_when_the_alias_says_otherwise(
     assert result.version == version
 
 
-@pytest.mark.slow
 def test_keeping_a_champion_that_was_never_promoted_is_refused(registry: Registry) -> None:
     with pytest.raises(InfrastructureError, match="no promotion journal"):
         keep(registry, MODEL)
@@ -656,7 +639,6 @@ def test_a_decision_that_keeps_the_champion_promotes_nothing(registry: Registry,
     assert history(registry, MODEL) == ()
 
 
-@pytest.mark.slow
 def test_a_version_that_holds_another_bundle_is_not_promoted(registry: Registry, tmp_path: Path) -> None:
     first = decision_on(tmp_path, "a")
     put_into_production(registry, first)
@@ -665,7 +647,6 @@ def test_a_version_that_holds_another_bundle_is_not_promoted(registry: Registry,
     assert len(history(registry, MODEL)) == 1
 
 
-@pytest.mark.slow
 def test_writers_who_race_leave_one_chain_and_an_alias_at_its_end(
     registry: Registry, mlflow_client: MlflowClient, tmp_path: Path
 ) -> None:
@@ -691,7 +672,6 @@ def test_writers_who_race_leave_one_chain_and_an_alias_at_its_end(
 # --- rolling back ---------------------------------------------------------------------------------
 
 
-@pytest.mark.slow
 def test_a_rollback_brings_back_the_champion_before(
     registry: Registry, mlflow_client: MlflowClient, tmp_path: Path
 ) -> None:
@@ -703,7 +683,6 @@ def test_a_rollback_brings_back_the_champion_before(
     assert alias_of(mlflow_client) == "1"
 
 
-@pytest.mark.slow
 def test_a_bundle_that_was_rolled_back_is_not_promoted_again(registry: Registry, tmp_path: Path) -> None:
     put_into_production(registry, decision_on(tmp_path, "a"))
     bad = decision_on(tmp_path, "b")
@@ -715,7 +694,6 @@ def test_a_bundle_that_was_rolled_back_is_not_promoted_again(registry: Registry,
         rollback(registry, MODEL, "again")
 
 
-@pytest.mark.slow
 def test_there_is_no_rollback_to_a_bundle_that_does_not_verify(
     registry: Registry, mlflow_client: MlflowClient, tmp_path: Path
 ) -> None:
@@ -740,7 +718,6 @@ def test_a_download_is_the_promoted_bundle(registry: Registry, tmp_path: Path) -
     assert download(registry, MODEL, tmp_path / "fetched") == fetched
 
 
-@pytest.mark.slow
 def test_a_download_replaces_an_older_bundle(registry: Registry, tmp_path: Path) -> None:
     put_into_production(registry, decision_on(tmp_path, "a"))
     first = download(registry, MODEL, tmp_path / "fetched")
@@ -748,7 +725,6 @@ def test_a_download_replaces_an_older_bundle(registry: Registry, tmp_path: Path)
     assert download(registry, MODEL, tmp_path / "fetched").digest != first.digest
 
 
-@pytest.mark.slow
 def test_a_download_never_replaces_other_files(registry: Registry, tmp_path: Path) -> None:
     put_into_production(registry, decision_on(tmp_path, "a"))
     (tmp_path / "home").mkdir()
@@ -761,7 +737,6 @@ def test_a_download_never_replaces_other_files(registry: Registry, tmp_path: Pat
 Tampering = Literal["changed", "missing", "extra", "all gone", "rebuilt"]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("tampering", ["changed", "missing", "extra", "all gone", "rebuilt"])
 def test_a_tampered_bundle_is_refused(
     registry: Registry, mlflow_client: MlflowClient, tmp_path: Path, tampering: Tampering
@@ -783,7 +758,6 @@ def test_a_tampered_bundle_is_refused(
     assert not (tmp_path / "fetched").exists()
 
 
-@pytest.mark.slow
 def test_an_unknown_model_is_refused_with_the_known_names(registry: Registry, tmp_path: Path) -> None:
     with pytest.raises(PlanError, match="no champion named absent; known models: none yet"):
         download(registry, "absent", tmp_path / "fetched")
@@ -797,7 +771,6 @@ def test_an_unknown_model_is_refused_with_the_known_names(registry: Registry, tm
 # --- the stored model code ------------------------------------------------------------------------
 
 
-@pytest.mark.slow
 def test_the_stored_model_predicts_what_the_bundle_predicts(
     registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -812,7 +785,6 @@ def test_the_stored_model_predicts_what_the_bundle_predicts(
         assert model.predict(given) == expected
 
 
-@pytest.mark.slow
 def test_the_stored_model_refuses_what_is_not_text(
     registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -882,7 +854,6 @@ def ask(url: str, body: dict[str, object]) -> object:
         return json.load(answer)
 
 
-@pytest.mark.slow
 def test_mlflow_serves_the_champion_over_http(registry: Registry, tmp_path: Path) -> None:
     put_into_production(registry, decision_on(tmp_path, "a"))
     root = f"http://127.0.0.1:{(port := free_port())}"
@@ -895,7 +866,6 @@ def test_mlflow_serves_the_champion_over_http(registry: Registry, tmp_path: Path
         assert ask(f"{root}/invocations", {"dataframe_split": table}) == answer
 
 
-@pytest.mark.slow
 def test_a_server_gives_what_a_database_gives(template_database: Path, tmp_path: Path) -> None:
     shutil.copyfile(template_database, tmp_path / "server.db")
     root = f"http://127.0.0.1:{(port := free_port())}"
@@ -927,7 +897,6 @@ def test_a_server_gives_what_a_database_gives(template_database: Path, tmp_path:
             download(registry, "absent", tmp_path / "other")
 
 
-@pytest.mark.slow
 def test_two_processes_may_create_the_database_at_once(tmp_path: Path) -> None:
     address = f"sqlite:///{tmp_path / 'new' / 'mlflow.db'}"
     code = f"from parsimony.tasks.registry.promotion import *; champion(Registry(tracking_uri={address!r}), 'any')"

@@ -175,9 +175,9 @@ def test_narrowing_follows_the_order_of_the_new_numbers() -> None:
     ("architecture", "name"),
     [
         ("bert", "encoder.layer"),
-        pytest.param("distilbert", "transformer.layer", marks=pytest.mark.slow),
-        pytest.param("roberta", "encoder.layer", marks=pytest.mark.slow),
-        pytest.param("modernbert", "layers", marks=pytest.mark.slow),
+        ("distilbert", "transformer.layer"),
+        ("roberta", "encoder.layer"),
+        ("modernbert", "layers"),
     ],
 )
 def test_the_layers_are_found_whatever_they_are_called(architecture: Architecture, name: str) -> None:
@@ -221,7 +221,6 @@ def test_a_layer_of_other_sizes_than_its_configuration_says_is_refused() -> None
         classifiers.keep_layers(made, (0, 2))
 
 
-@pytest.mark.slow
 def test_a_layer_that_does_not_fit_its_new_place_is_refused() -> None:
     with pytest.raises(ValueError, match="layer 1 of a modernbert does not fit place 0"):
         classifiers.keep_layers(loaded("modernbert"), (1, 2))

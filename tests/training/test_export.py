@@ -103,7 +103,6 @@ def test_a_graph_of_other_inputs_than_tokens_and_a_mask_is_refused(inputs: tuple
         require_inputs(model, "gpt2")
 
 
-@pytest.mark.slow
 def test_a_model_that_needs_more_than_tokens_and_a_mask_is_refused(tmp_path: Path) -> None:
     from transformers import GPT2Config, GPT2Model
 

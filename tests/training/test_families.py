@@ -284,7 +284,6 @@ def test_a_tokenizer_that_cannot_be_trimmed_keeps_all_rows() -> None:
     assert _needed(whole, TRAIN.texts).kept == _needed(whole, TRAIN.texts).used == tuple(range(rows))
 
 
-@pytest.mark.slow
 def test_a_base_whose_tokenizer_cannot_be_trimmed_is_fine_tuned_with_all_its_rows(tmp_path: Path) -> None:
     base = Path(shutil.copytree(base_of("bert"), tmp_path / "base"))
     text = _word_level((base / TOKENIZER).read_text(encoding="utf-8"))
@@ -309,7 +308,6 @@ def test_a_position_that_is_counted_from_a_token_that_would_move_keeps_all_rows(
         assert (_needed(classifier, TRAIN.texts).kept == tuple(range(rows))) == moves
 
 
-@pytest.mark.slow
 def test_a_padding_token_that_would_move_keeps_all_rows() -> None:
     from transformers import RobertaConfig, RobertaModel
 

@@ -110,7 +110,6 @@ def test_a_block_without_one_matrix_into_and_one_out_of_its_neurons_is_refused()
         prune_ffn(classifier, 8, token_ids(classifier.tokenizer, TRAIN.texts))
 
 
-@pytest.mark.slow
 def test_of_a_gated_block_a_neuron_goes_with_its_gate() -> None:
     """Rows i and i + width of the first matrix belong to neuron i: without neurons that give nothing, nothing changes."""
     classifier, before = fresh("modernbert"), fresh("modernbert")
@@ -123,7 +122,6 @@ def test_of_a_gated_block_a_neuron_goes_with_its_gate() -> None:
     np.testing.assert_allclose(states(classifier), states(before), rtol=1e-3, atol=1e-3)
 
 
-@pytest.mark.slow
 def test_a_gate_is_not_taken_for_attention_of_the_same_shape(tmp_path: Path) -> None:
     """In the smallest ModernBERTs queries, keys and values together are as wide as neurons with their gates."""
     from transformers import AutoConfig, AutoModel
@@ -137,7 +135,7 @@ def test_a_gate_is_not_taken_for_attention_of_the_same_shape(tmp_path: Path) -> 
 
 @pytest.mark.parametrize(
     ("architecture", "rows"),
-    [("bert", 32), *(pytest.param(*other, marks=pytest.mark.slow) for other in (("distilbert", 32), ("roberta", 34)))],
+    [("bert", 32), ("distilbert", 32), ("roberta", 34)],
 )
 def test_positions_behind_the_cut_are_dropped_and_no_state_changes(
     architecture: Architecture, rows: int, tmp_path: Path
@@ -161,7 +159,6 @@ def test_positions_that_are_in_no_table_are_left_as_they_are() -> None:
     assert encoder.config.max_position_embeddings == before > 32
 
 
-@pytest.mark.slow
 def test_an_encoder_without_a_table_of_positions_keeps_what_it_has() -> None:
     classifier, before = fresh("modernbert"), fresh("modernbert")
     cut_positions(classifier)
@@ -266,7 +263,6 @@ def test_what_is_kept_is_a_plain_model_of_transformers_with_zeros_for_the_heads_
     np.testing.assert_allclose(states(replace(classifier, encoder=plain)), states(classifier), atol=1e-5)
 
 
-@pytest.mark.slow
 def test_where_layers_share_a_table_of_the_heads_all_keep_the_same_ones() -> None:
     classifier, before = fresh("mpnet"), fresh("mpnet")
     prune_heads(classifier, 1, token_ids(classifier.tokenizer, TRAIN.texts))

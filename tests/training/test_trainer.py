@@ -67,7 +67,6 @@ def test_a_trained_classifier_is_left_ready_to_predict(first: tuple[Classifier, 
     assert {p.dtype for p in classifier.encoder.parameters()} == {torch.float32}
 
 
-@pytest.mark.slow
 def test_the_same_seed_gives_the_same_weights_and_another_seed_others() -> None:
     trained = []
     for seed in (1, 1, 2):
@@ -117,7 +116,6 @@ def test_one_pass_of_a_student_follows_its_seed_comes_nearer_to_its_teacher_and_
     assert max(distances) < 0.9
 
 
-@pytest.mark.slow
 def test_a_student_learns_from_the_teacher_what_the_labels_do_not_say() -> None:
     classifier = fresh()
     train_set, validation = examples(classifier)
@@ -130,7 +128,6 @@ def test_a_student_learns_from_the_teacher_what_the_labels_do_not_say() -> None:
     assert done.validation_accuracy < 0.3  # by the labels given
 
 
-@pytest.mark.slow
 def test_a_student_comes_nearer_to_the_state_of_its_teacher() -> None:
     """The teacher's states are those of another start; the labels and the logits say nothing."""
     classifier, other = fresh(), fresh()
@@ -151,7 +148,6 @@ def test_a_student_comes_nearer_to_the_state_of_its_teacher() -> None:
     assert distance() < 0.6 * before
 
 
-@pytest.mark.slow
 def test_a_student_is_trained_to_the_end_and_kept_as_it_is_then() -> None:
     """By the labels every epoch is worse than the one before; that neither stops the training nor turns it back."""
     classifier = fresh()
