@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,7 +26,8 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     """Do not even import a file whose tests are all slow when the slow ones are left out: torch takes seconds."""
     if "not slow" not in config.option.markexpr or collection_path.suffix != ".py":
         return None
-    return True if "\npytestmark = pytest.mark.slow" in collection_path.read_text(encoding="utf-8") else None
+    marks = re.search(r"^pytestmark = .*", collection_path.read_text(encoding="utf-8"), re.MULTILINE)
+    return True if marks and "mark.slow" in marks.group() else None
 
 
 @pytest.fixture(scope="session")

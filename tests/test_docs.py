@@ -299,6 +299,7 @@ def test_a_bundle_is_used_from_python_as_it_is_printed(
     assert place["model"].predict(["send money"]) == ["transfer"]
 
 
+@pytest.mark.slow
 def test_the_technique_of_the_contributing_page_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One new file and one registry line: written down as they are printed, tried by the builder on a real graph."""
     file, line = (block.strip() for block in blocks("CONTRIBUTING.md", "python"))

@@ -8,7 +8,6 @@ from functools import cache
 from html.parser import HTMLParser
 
 import decisions
-import pytest
 
 from parsimony.decision.records import Decision
 from parsimony.reporting import html
@@ -26,10 +25,6 @@ EVERY: dict[str, Callable[[], Decision]] = {
     "60 candidates": lambda: decisions.many(60),
     "hostile": decisions.hostile,
 }
-
-
-# The same for tests that draw a page: matplotlib takes a second for each.
-DRAWN = [name if name in {"promoted", "hostile"} else pytest.param(name, marks=pytest.mark.slow) for name in EVERY]
 
 
 class Page(HTMLParser):

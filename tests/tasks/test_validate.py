@@ -16,6 +16,8 @@ from parsimony.tasks.validation.near_duplicates import near_duplicates
 from parsimony.tasks.validation.quarantine import QUARANTINE, refusals_kept
 from parsimony.tasks.validation.suites import Rules
 
+pytestmark = pytest.mark.slow
+
 RULES = Rules(max_chars=50, min_rows_per_class=2, max_class_share=1.0, max_quarantined_share=0.02)
 
 
@@ -59,7 +61,6 @@ def test_rows_that_stop_a_run_are_all_kept_and_the_message_names_the_first_five(
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.slow
 def test_every_row_of_a_label_that_stops_a_run_is_kept(tmp_path: Path) -> None:
     train = write(tmp_path / "train.csv", good())
     test = write(tmp_path / "test.csv", [("new a", "a"), ("new b", "b"), *((f"odd {'q' * i}", "c") for i in range(8))])
@@ -133,7 +134,6 @@ def tickets(templates: str, number: int) -> list[tuple[str, str]]:
     return [(f"{t * 3} ticket {n}", "ab"[i % 2]) for i, t in enumerate(templates) for n in range(number)]
 
 
-@pytest.mark.slow
 def test_near_duplicates_are_noted_and_at_choice_grouped(tmp_path: Path) -> None:
     train = write(tmp_path / "train.csv", tickets("cdefghijklmnopqrstuvwxyz", 5))
     noted = validate.fn(source(train), RULES, tmp_path / "noted")
@@ -144,7 +144,6 @@ def test_near_duplicates_are_noted_and_at_choice_grouped(tmp_path: Path) -> None
     assert sum(map(len, keys)) == len(set().union(*keys)) == 24
 
 
-@pytest.mark.slow
 def test_with_a_test_file_grouped_near_duplicates_leave_train(tmp_path: Path) -> None:
     train = write(tmp_path / "train.csv", tickets("cdefghijkl", 5))
     test = write(tmp_path / "test.csv", [("ccc ticket 99", "a"), ("new", "b")])

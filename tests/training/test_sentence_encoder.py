@@ -21,6 +21,8 @@ from parsimony.training.export import check_parity, export
 from parsimony.training.sentence_encoder import SentenceEncoder, described, encoder_folder, tokenizer_of
 from parsimony.training.vocabulary import token_ids
 
+pytestmark = pytest.mark.slow
+
 TEXTS = (*tables()[0].texts[:8], "rain", "rain " * 80)
 MODULE = "sentence_transformers.models."
 CLS = {"word_embedding_dimension": 48, "pooling_mode_cls_token": True, "pooling_mode_mean_tokens": False}
@@ -65,7 +67,6 @@ def test_the_state_that_stands_for_a_text_is_the_one_that_the_folder_names(
     np.testing.assert_allclose(features(made, rows), torch.stack(expected).numpy(), rtol=0, atol=1e-5)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("pooling", [CLS, MEAN], ids=["cls", "mean"])
 def test_sentence_transformers_itself_gives_the_same_states(pooling: dict[str, Any], tmp_path: Path) -> None:
     from sentence_transformers import SentenceTransformer
@@ -137,7 +138,6 @@ def test_another_pooling_is_another_base(inside: str, tmp_path: Path) -> None:
     assert digests[0] == digests[2] != digests[1]
 
 
-@pytest.mark.slow
 def test_what_is_trained_from_a_base_keeps_its_pooling(tmp_path: Path) -> None:
     base = write_folder(tmp_path / "base", CLS)
     start: Path | None = None
