@@ -16,7 +16,6 @@ from tinymodels import (
     Name,
     base_of,
     checkpoint,
-    first_quick,
     material,
     spec_of,
     tables,
@@ -59,7 +58,8 @@ def sizes_of(architecture: Architecture, folder: Path) -> dict[str, tuple[int, i
     return sizes
 
 
-@first_quick(("bert", "modernbert"))
+@pytest.mark.slow
+@pytest.mark.parametrize("architecture", ["bert", "modernbert"])
 def test_even_of_a_tiny_base_what_is_trained_is_built_as_predicted(architecture: Architecture, tmp_path: Path) -> None:
     result = sizes_of(architecture, tmp_path)
     assert len(result) == 7 + 3 + 4 + 3 + 3
