@@ -75,12 +75,19 @@ BUNDLE ?=
 instrument: $(READY)
 	@$(BIN)/python -m parsimony.audit.instrument 200 docs/trials/instrument.md $(BUNDLE)
 
-# Olive gets an environment of its own: its dependencies are not ours.
+# Olive and optimum get environments of their own: their dependencies are not ours.
 PLAN ?= flows/plans/demo.toml
 OLIVE := .bench/olive
-bench: $(READY) $(OLIVE)/.ready
+OPTIMUM := .bench/optimum
+bench: $(READY) $(OLIVE)/.ready $(OPTIMUM)/.ready
 	@rm -rf .bench/home
-	@PARSIMONY_HOME=.bench/home $(BIN)/python benchmarks/peers.py $(PLAN) --olive $(OLIVE)/bin/python
+	@PARSIMONY_HOME=.bench/home $(BIN)/python benchmarks/peers.py $(PLAN) --optimum $(OPTIMUM)/bin/python --olive $(OLIVE)/bin/python
+
+$(OPTIMUM)/.ready: requirements.lock Makefile
+	@$(PYTHON) -m venv $(OPTIMUM)
+	@grep -E '^(torch|numpy|onnx|onnxruntime)==' requirements.lock > $(OPTIMUM)/pins.txt
+	@$(OPTIMUM)/bin/pip install -q --disable-pip-version-check -c $(OPTIMUM)/pins.txt optimum-onnx==0.1.0 onnxruntime
+	@touch $@
 
 $(OLIVE)/.ready:
 	@$(PYTHON) -m venv $(OLIVE)

@@ -1,8 +1,8 @@
 """Compare what Parsimony promotes with what others make of the same reference, on the same data, machine and run.
 
-python benchmarks/peers.py PLAN.toml --olive PYTHON --out docs/trials/benchmarks.md
+python benchmarks/peers.py PLAN.toml --optimum PYTHON --olive PYTHON --out docs/trials/benchmarks.md
 
-Runs the plan, then lets optimum and Olive (in its own environment, PYTHON) quantise the run's reference, and trains a
+Runs the plan, then lets optimum and Olive (each in its own environment, PYTHON) quantise the run's reference, and trains a
 TF-IDF model. All predict the test split one text at a time; all but the TF-IDF model are timed side by side, in turn.
 """
 
@@ -75,7 +75,6 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as scratch:
         peers = [
             Peer(name="reference, fp32", folder=reference, search_s=0.0),
-            _made("optimum, dynamic int8", _optimum, reference, Path(scratch) / "optimum", labels),
             Peer(
                 name=f"Parsimony: {receipt['winner']['candidate']}",
                 folder=bundles[receipt["winner"]["digest"]],
@@ -84,7 +83,10 @@ def main() -> int:
         ]
         if given.olive:
             make = _olive(given.olive, splits, float(receipt["gates"]["margin"]))
-            peers.insert(2, _made("Olive, its smallest", make, reference, Path(scratch) / "olive", labels))
+            peers.insert(1, _made("Olive, its smallest", make, reference, Path(scratch) / "olive", labels))
+        if given.optimum:
+            make = _optimum(given.optimum)
+            peers.insert(1, _made("optimum, dynamic int8", make, reference, Path(scratch) / "optimum", labels))
         rows = [*_bundles(peers, splits), _tf_idf(splits)]
     text = _page(receipt, rows, given.plan)
     given.out.write_text(text, encoding="utf-8")
@@ -95,6 +97,7 @@ def main() -> int:
 def _arguments() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("plan", type=Path)
+    parser.add_argument("--optimum", type=Path, help="the Python of an environment that has optimum-onnx")
     parser.add_argument("--olive", type=Path, help="the Python of an environment that has olive-ai")
     parser.add_argument("--out", type=Path, default=Path("docs/trials/benchmarks.md"))
     return parser
@@ -143,15 +146,15 @@ def _made(
     return Peer(name=name, folder=target, search_s=seconds)
 
 
-def _optimum(model: Path, scratch: Path) -> Path:
-    """Return optimum's dynamic int8 of a graph, with its preset for processors with VNNI."""
-    from optimum.onnxruntime import ORTQuantizer
-    from optimum.onnxruntime.configuration import AutoQuantizationConfig
+def _optimum(python: Path) -> Callable[[Path, Path], Path]:
+    """Return a function that lets optimum quantise a graph to dynamic int8."""
 
-    preset = AutoQuantizationConfig.avx512_vnni(is_static=False, per_channel=True)
-    quantiser = ORTQuantizer.from_pretrained(model.parent, file_name=model.name)
-    quantiser.quantize(save_dir=scratch, quantization_config=preset)
-    return next(scratch.glob("*.onnx"))
+    def make(model: Path, scratch: Path) -> Path:
+        script = Path(__file__).with_name("optimum_int8.py")
+        subprocess.run([str(python), str(script), str(model), str(scratch / "out")], check=True, stdout=sys.stderr)
+        return scratch / "out" / MODEL
+
+    return make
 
 
 def _olive(python: Path, splits: Splits, margin: float) -> Callable[[Path, Path], Path]:

@@ -15,6 +15,7 @@ from parsimony.compression.techniques.trim import require_fixed
 from parsimony.data.table import Texts
 from parsimony.search.graph_overhead import as_exported, graph_of, obstacles_of, overhead_of
 from parsimony.search.weights import Weights, bytes_of, matrix_bytes, table_bytes, weights_of
+from parsimony.training.base_config import config_of
 from parsimony.training.bases import CONFIG
 from parsimony.training.families import FAMILIES
 from parsimony.training.families.student import embedding_in, heads_in, layers_in, neurons_in
@@ -91,11 +92,10 @@ def shape_of(base: Path, texts: Texts, max_tokens: int) -> Shape:
 def _without_weights(base: Path) -> torch.nn.Module:
     """Return the encoder that a base's configuration describes, its weights neither read nor allocated."""
     import torch
-    from transformers import AutoConfig, AutoModel
+    from transformers import AutoModel
 
-    config = AutoConfig.from_pretrained(base, trust_remote_code=False)
     with torch.device("meta"):
-        encoder: torch.nn.Module = AutoModel.from_config(config)
+        encoder: torch.nn.Module = AutoModel.from_config(config_of(base))
     return encoder
 
 

@@ -14,6 +14,7 @@ _ADAPTER = "adapter_config.json"
 _POINTER = b"version https://git-lfs"
 _PICKLED = ("pytorch_model*.bin", "pytorch_model*.bin.index.json", "*.pt", "*.pth", "*.ckpt", "model.bin")
 _ELSEWHERE = {"tf_model.h5": "TensorFlow's", "flax_model.msgpack": "Flax's", "*.gguf": "llama.cpp's", "*.onnx": "ONNX"}
+_SETTINGS = ("*.json", "*.txt", "*.model", "*.jinja")
 _SLOW = (
     "vocab.txt",
     "spiece.model",
@@ -84,6 +85,12 @@ def weight_files(folder: Path) -> tuple[Path, ...]:
         if not (folder / name).is_file():
             raise PlanError(f"{INDEX} names {name}, which is not in {folder}; download all {len(names)} files")
     return (folder / INDEX, *(folder / name for name in names))
+
+
+def read_files(folder: Path) -> tuple[Path, ...]:
+    """Return every file of an encoder's folder that is read when it is loaded, or may be: settings, tokenizer, weights."""
+    settings = {path for pattern in _SETTINGS for path in folder.glob(pattern) if path.is_file()}
+    return tuple(sorted(settings.union(weight_files(folder))))
 
 
 def read_object(path: Path) -> dict[str, object]:

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import importlib.util
 import re
-from collections.abc import Iterable
 from pathlib import Path
 
 from parsimony.errors import InfrastructureError, PlanError
 from parsimony.files import digest_file, digest_of
-from parsimony.training import base_files, sentence_encoder
+from parsimony.training import base_config, base_files, sentence_encoder
 
 CONFIG, WEIGHTS, TOKENIZER = base_files.CONFIG, base_files.WEIGHTS, base_files.TOKENIZER
 # What is asked of the hub: no pickles, no weights of other libraries.
 _PATTERNS = ["*.json", "*.txt", "model*.safetensors", "0_Transformer/model*.safetensors"]
 _HUB_NAME = re.compile(r"hf:(?P<name>[\w.-]+(/[\w.-]+)?)(@(?P<revision>[\w./-]+))?\Z")
-# These let a configuration file choose code to run.
-_CODE_KEYS = ("auto_map", "trust_remote_code")
 
 
 def resolve(base: str) -> Path:
@@ -35,9 +32,9 @@ def resolve(base: str) -> Path:
 
 
 def digest(folder: Path) -> str:
-    """Return one digest of a base's configuration, weights, tokenizer and of how its states are pooled."""
-    files = (folder / CONFIG, folder / TOKENIZER, *base_files.weight_files(folder))
-    return digest_of(*(digest_file(path) for path in files), repr(sentence_encoder.described(folder)))
+    """Return one digest of every file of a base that is read, and of how its states are pooled."""
+    files = ((path.name, digest_file(path)) for path in base_files.read_files(folder))
+    return digest_of(*files, repr(sentence_encoder.described(folder)))
 
 
 def _from_package(module: str) -> Path:
@@ -97,13 +94,13 @@ def _checked(base: str, folder: Path) -> Path:
         if not inner.is_dir():
             raise PlanError(f"{sentence_encoder.MODULES} names the folder {inner.name}, which is not there")
         base_files.require_files(inner)
-        config = _read_config(inner)
+        _read_config(inner)
+        for place in {folder, inner}:
+            base_config.check(place)
     except PlanError as error:
         raise PlanError(f"base {base!r}: {error}") from error
     except OSError as error:
         raise InfrastructureError(f"base {base!r} cannot be read: {first_line(error)}") from error
-    if keys := sorted(set(_keys(config)) & set(_CODE_KEYS)):
-        raise PlanError(f"base {base!r}: its {CONFIG} asks to run code ({', '.join(keys)}); that is never done")
     return inner
 
 
@@ -122,13 +119,3 @@ def _read_config(folder: Path) -> dict[str, object]:
     if not isinstance(config.get("model_type"), str):
         raise PlanError(f"{folder / CONFIG} names no model_type, expected that of an encoder; download it again")
     return config
-
-
-def _keys(value: object) -> Iterable[str]:
-    if isinstance(value, dict):
-        for key, inner in value.items():
-            yield str(key)
-            yield from _keys(inner)
-    elif isinstance(value, list):
-        for inner in value:
-            yield from _keys(inner)

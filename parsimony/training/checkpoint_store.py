@@ -17,7 +17,7 @@ from parsimony.training.family import Material
 
 # Every room whose code decides what is trained.
 ROOMS = ("data", "graphs", "runtimes", "training")
-_LIBRARIES = ("accelerate", "onnx", "optimum-onnx", "scikit-learn", "tokenizers", "torch", "transformers")
+_LIBRARIES = ("accelerate", "onnx", "scikit-learn", "tokenizers", "torch", "transformers")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

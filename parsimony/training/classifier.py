@@ -16,7 +16,8 @@ import numpy as np
 
 from parsimony.errors import PlanError
 from parsimony.training import factorised_embedding
-from parsimony.training.bases import CONFIG, architecture, first_line
+from parsimony.training.base_config import config_of
+from parsimony.training.bases import CONFIG, first_line
 from parsimony.training.layer_parts import drop_spare_heads, layers_of, whole_heads
 from parsimony.training.sentence_encoder import Pooling, described, tokenizer_of
 from parsimony.training.vocabulary import Trimmed
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
 
 HEAD, TOKENIZER = "head.npz", "tokenizer.json"
 _FEATURE_BATCH = 64
-# Graph fusion recognises eager attention, except DistilBERT's, which masks by selection.
-_ATTENTION = {"distilbert": "sdpa"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,8 +76,10 @@ def _load_encoder(folder: Path) -> torch.nn.Module:
     encoder: torch.nn.Module
     encoder, loading = AutoModel.from_pretrained(
         folder,
+        config=config_of(folder),
         use_safetensors=True,
         trust_remote_code=False,
+        local_files_only=True,
         dtype=torch.float32,
         output_loading_info=True,
         ignore_mismatched_sizes=True,  # they are reported, and refused below
@@ -98,9 +99,9 @@ def _load_encoder(folder: Path) -> torch.nn.Module:
 
 
 def options_of(folder: Path) -> dict[str, object]:
-    """Return what transformers must be told to make the encoder of this folder: which attention, and no pooler."""
+    """Return what transformers must be told to make the encoder of this folder: attention that fuses, and no pooler."""
     pooler = {"add_pooling_layer": False} if _has_pooler(folder) else {}
-    return {"attn_implementation": _ATTENTION.get(architecture(folder), "eager"), **pooler}
+    return {"attn_implementation": "eager", **pooler}
 
 
 def token_table(folder: Path) -> np.ndarray:
@@ -113,10 +114,9 @@ def _has_pooler(folder: Path) -> bool:
     """Say whether this architecture's plain model takes `add_pooling_layer`."""
     import inspect
 
-    from transformers import AutoConfig
     from transformers.models.auto.modeling_auto import MODEL_MAPPING
 
-    config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+    config = config_of(folder)
     if type(config) not in MODEL_MAPPING:
         raise PlanError(f"{folder} is a {config.model_type}, for which transformers has no encoder")
     return "add_pooling_layer" in inspect.signature(MODEL_MAPPING[type(config)].__init__).parameters
@@ -149,9 +149,7 @@ def save(classifier: Classifier, folder: Path) -> None:
 
     encoder = classifier.encoder
     with contextlib.redirect_stdout(io.StringIO()):
-        encoder.save_pretrained(
-            folder, safe_serialization=True, state_dict=whole_heads(encoder, factorised_embedding.whole_state(encoder))
-        )
+        encoder.save_pretrained(folder, state_dict=whole_heads(encoder, factorised_embedding.whole_state(encoder)))
     factorised_embedding.write(classifier.encoder, folder)
     weight, bias = (p.detach().float().numpy() for p in (classifier.head.weight, classifier.head.bias))
     np.savez(folder / HEAD, weight=weight, bias=bias, pooling=np.array(classifier.pooling))

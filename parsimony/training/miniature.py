@@ -6,10 +6,10 @@ of and which techniques work on it.
 
 from __future__ import annotations
 
-import copy
 import json
 from pathlib import Path
 
+from parsimony.training.base_config import config_of
 from parsimony.training.classifier import Classifier, options_of
 from parsimony.training.layer_parts import (
     layers_of,
@@ -32,9 +32,9 @@ TEXTS = tuple(" ".join(_WORDS[start : start + length]) for start, length in ((0,
 def miniature(base: Path, layers: int) -> Classifier:
     """Return a classifier of a base's architecture with so many layers, from its configuration alone; seed 0."""
     import torch
-    from transformers import AutoConfig, AutoModel
+    from transformers import AutoModel
 
-    config = copy.deepcopy(AutoConfig.from_pretrained(base, trust_remote_code=False))
+    config = config_of(base)
     config.num_hidden_layers, config.vocab_size = layers, TOKENS
     if config.pad_token_id is not None and not 0 <= config.pad_token_id < TOKENS:
         config.pad_token_id = 0

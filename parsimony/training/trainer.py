@@ -146,7 +146,7 @@ def _arguments(recipe: Recipe, seed: int, scratch: str, *, bf16: bool, distils: 
         learning_rate=recipe.learning_rate,
         per_device_train_batch_size=recipe.batch_size,
         per_device_eval_batch_size=64,
-        warmup_ratio=recipe.warmup_share,
+        warmup_steps=recipe.warmup_share,
         weight_decay=recipe.weight_decay,
         lr_scheduler_type="linear",
         optim="adamw_torch_fused",

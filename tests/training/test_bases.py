@@ -89,14 +89,6 @@ def test_pickled_weights_are_no_weights(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "keys", [{"auto_map": {"AutoModel": "modeling.Evil"}}, {"text_config": [{"trust_remote_code": True}]}]
-)
-def test_a_configuration_that_asks_to_run_code_is_refused(folder: Path, keys: dict[str, object]) -> None:
-    _change_config(folder, **keys)
-    assert _refusal(str(folder)).endswith("that is never done")
-
-
-@pytest.mark.parametrize(
     ("text", "reason"),
     [("{", "is no JSON"), ("[]", "holds a list, expected a JSON object"), ("{}", "names no model_type")],
 )

@@ -103,12 +103,12 @@ def test_a_graph_of_other_inputs_than_tokens_and_a_mask_is_refused(inputs: tuple
         require_inputs(model, "gpt2")
 
 
-def test_a_model_that_needs_more_than_tokens_and_a_mask_is_refused(tmp_path: Path) -> None:
+def test_a_model_that_reads_one_side_only_is_refused(tmp_path: Path) -> None:
     from transformers import GPT2Config, GPT2Model
 
     GPT2Model(GPT2Config(vocab_size=300, n_embd=32, n_layer=2, n_head=4)).save_pretrained(tmp_path)
     shutil.copy(base_of("bert") / "tokenizer.json", tmp_path)
-    with pytest.raises(PlanError, match="a gpt2 graph takes attention_mask, input_ids, position_ids, expected"):
+    with pytest.raises(PlanError, match="a gpt2 reads each token without those behind it, expected an encoder"):
         export(load_base(tmp_path, classes=2, max_tokens=16))
 
 

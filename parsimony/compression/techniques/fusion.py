@@ -9,8 +9,9 @@ import copy
 import logging
 from dataclasses import replace
 
+import numpy as np
 import onnx
-from onnx import helper
+from onnx import helper, numpy_helper
 
 from parsimony.compression.technique import DoesNotApplyError, Draft, Technique
 from parsimony.graphs import rewrite
@@ -36,8 +37,10 @@ def _optimise(draft: Draft) -> onnx.ModelProto:
     options.enable_skip_layer_norm = options.enable_bias_skip_layer_norm = False
     for name in ("onnxruntime.transformers", "fusion_attention"):  # it tells of every pruned head
         logging.getLogger(name).setLevel(logging.ERROR)
+    graph = copy.deepcopy(draft.graph)
+    _divide_scores(graph)
     optimised = optimize_model(
-        copy.deepcopy(draft.graph),
+        graph,
         model_type="bert",
         num_heads=draft.heads,
         hidden_size=draft.hidden,
@@ -48,6 +51,20 @@ def _optimise(draft: Draft) -> onnx.ModelProto:
     if _MICROSOFT not in {entry.domain for entry in model.opset_import}:
         model.opset_import.append(helper.make_opsetid(_MICROSOFT, 1))
     return model
+
+
+def _divide_scores(model: onnx.ModelProto) -> None:
+    """Divide scores of attention where they are multiplied: the optimiser takes the first product for the mask's."""
+    made_by = {node.output[0]: node for node in model.graph.node}
+    readers = {name: node.op_type for node in model.graph.node for name in node.input}
+    values = {name: node.attribute[0].t for name, node in made_by.items() if node.op_type == "Constant"}
+    for node in [node for node in model.graph.node if node.op_type == "Mul"]:
+        scores, scale = node.input
+        if scale in values and made_by.get(scores, node).op_type == "MatMul" and readers[node.output[0]] == "Add":
+            divisor = np.float32(1.0) / numpy_helper.to_array(values[scale])
+            name = f"{node.output[0]}.divisor"
+            model.graph.initializer.append(numpy_helper.from_array(divisor, name))
+            node.op_type, node.input[1] = "Div", name
 
 
 TECHNIQUE = Technique(name="fusion", apply=apply, quantises=False)
