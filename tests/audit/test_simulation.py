@@ -56,6 +56,7 @@ def test_the_figure_has_a_panel_for_each_number_of_rows_and_a_line_for_each_rule
     assert text == simulated(cells, 0.05)
 
 
+@pytest.mark.slow
 def test_the_command_writes_page_and_figure_and_prints_one_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

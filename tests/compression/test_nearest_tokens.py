@@ -11,6 +11,8 @@ from parsimony.data.table import Texts
 from parsimony.training.classifier import token_table
 from parsimony.training.vocabulary import named_ids, serving_tokenizer, token_ids
 
+pytestmark = pytest.mark.slow
+
 TABLE = np.array([[1, 0], [0, 1], [0.9, 0.1], [-1, 0.2], [0, 0], [1, 1], [3, 0.01]], dtype=np.float32)
 
 

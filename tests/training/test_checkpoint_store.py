@@ -20,6 +20,8 @@ from parsimony.training.checkpoint_store import ROOMS, Checkpoint, checkpoint_of
 from parsimony.training.families import FAMILIES
 from parsimony.training.family import Family, Material
 
+pytestmark = pytest.mark.slow
+
 LINEAR = material(base_of("bert"), spec_of("bert", "linear"))
 TESTS = Path(__file__).parents[1]
 
