@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -95,6 +96,7 @@ def _imports(tree: ast.Module, *, top_only: bool = False) -> Iterator[str]:
             yield from (name if name in SOURCES else str(node.module) for name in names)
 
 
+@cache
 def _libraries(module: str, *, top_only: bool = False) -> set[str]:
     return {name.split(".")[0] for name in _imports(TREES[module], top_only=top_only)} - {"parsimony"}
 
@@ -103,6 +105,7 @@ def _third_party(module: str) -> set[str]:
     return _libraries(module) - set(sys.stdlib_module_names)
 
 
+@cache
 def _arrows() -> dict[str, set[str]]:
     arrows: dict[str, set[str]] = {}
     for module, tree in TREES.items():

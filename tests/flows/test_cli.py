@@ -21,7 +21,6 @@ from parsimony.decision.records import Decision
 from parsimony.flows import cli
 from parsimony.flows.cli.main import main, parser
 from parsimony.measurement import machine
-from parsimony.tasks.publish import Published
 
 ROWS = "text,label\n" + "".join(
     f"text number {i} about {'cats' if i % 2 else 'dogs'},{'ab'[i % 2]}\n" for i in range(60)
@@ -58,6 +57,7 @@ BAD_DATA = {
 }
 
 
+@pytest.mark.slow  # torch tries the base before any data is read
 @pytest.mark.parametrize("name", BAD_DATA)
 def test_bad_data_is_one_line_and_status_3(
     name: str, plan: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -221,6 +221,8 @@ def _printed(decision: Decision, capsys: pytest.CaptureFixture[str], *arguments:
     from parsimony.flows.cli import run
 
     chosen = parser().parse_args(["run", "plan.toml", *arguments])
+    from parsimony.tasks.publish import Published  # brings Prefect
+
     run._print_table(Published(decision=decision, folder=Path("runs"), receipt={}), chosen)
     return capsys.readouterr().out.splitlines()
 
