@@ -20,8 +20,10 @@ from parsimony.data.table import Texts
 from parsimony.graphs import rewrite
 from parsimony.search.weights import Weights, as_read, bytes_of, weights_of
 from parsimony.training import miniature
+from parsimony.training.base_config import config_of
 from parsimony.training.bases import architecture
 from parsimony.training.export import check_parity, export
+from parsimony.training.families.student import spread
 from parsimony.training.layer_parts import kept_heads
 from parsimony.training.vocabulary import token_ids
 
@@ -33,9 +35,10 @@ def overhead_of(base: Path, layers: int, chain: tuple[str, ...]) -> float:
 
     Raises DoesNotApplyError where one of them does not work.
     """
-    if layers <= _FEW:  # one layer alone may do without what two kinds of layers need
-        return _structure(base, layers, chain)
-    few, more = (_structure(base, of, chain) for of in (_FEW, _MORE))
+    kinds = _kinds(base, layers)
+    if layers <= _FEW:
+        return _structure(base, layers, kinds, chain)
+    few, more = (_structure(base, of, kinds, chain) for of in (_FEW, _MORE))
     return few + (more - few) * (layers - _FEW)
 
 
@@ -48,7 +51,7 @@ def obstacles_of(base: Path) -> dict[str, str]:
         if name == "trim":
             continue
         try:
-            _after(base, _FEW, (*before, name))
+            _after(base, _FEW, _kinds(base, None), (*before, name))
         except DoesNotApplyError as error:
             obstacles[name] = str(error)
     return obstacles
@@ -61,30 +64,41 @@ def as_exported(base: Path, weights: Weights) -> Weights:
 
 def graph_of(base: Path) -> onnx.ModelProto:
     """Return a graph of a base's architecture, of a miniature."""
-    return _drawn(base, _FEW)[0].graph
+    return _drawn(base, _FEW, _kinds(base, None))[0].graph
+
+
+@lru_cache(maxsize=64)
+def _kinds(base: Path, layers: int | None) -> tuple[str, ...]:
+    """Return the kinds of layers that a student with so many of them has, each once, all of the base's for None.
+
+    A graph has a mask for each kind (ModernBERT: of the whole text, of its surroundings). Empty where there is one kind.
+    """
+    kinds = getattr(config_of(base), "layer_types", None) or ()
+    chosen = spread(len(kinds) if layers is None else layers, len(kinds)) if kinds else ()
+    return tuple(dict.fromkeys(kinds[place] for place in chosen))
 
 
 @lru_cache(maxsize=128)
-def _structure(base: Path, layers: int, chain: tuple[str, ...]) -> float:
-    draft, _ = _after(base, layers, chain)
+def _structure(base: Path, layers: int, kinds: tuple[str, ...], chain: tuple[str, ...]) -> float:
+    draft, _ = _after(base, layers, kinds, chain)
     bits = chain[-1] if chain and TECHNIQUES[chain[-1]].quantises else ""
     size = len(rewrite.with_short_names(draft.graph).SerializeToString())
-    weights = as_exported(base, _drawn(base, layers)[2])
+    weights = as_exported(base, _drawn(base, layers, kinds)[2])
     return size - bytes_of(weights, layers, miniature.CLASSES, bits)
 
 
 @lru_cache(maxsize=32)
-def _after(base: Path, layers: int, chain: tuple[str, ...]) -> tuple[Draft, np.ndarray]:
+def _after(base: Path, layers: int, kinds: tuple[str, ...], chain: tuple[str, ...]) -> tuple[Draft, np.ndarray]:
     if not chain:
-        draft, logits, _ = _drawn(base, layers)
+        draft, logits, _ = _drawn(base, layers, kinds)
         return draft, logits
-    return applied(TECHNIQUES[chain[-1]], *_after(base, layers, chain[:-1]))
+    return applied(TECHNIQUES[chain[-1]], *_after(base, layers, kinds, chain[:-1]))
 
 
 @lru_cache(maxsize=8)
-def _drawn(base: Path, layers: int) -> tuple[Draft, np.ndarray, Weights]:
+def _drawn(base: Path, layers: int, kinds: tuple[str, ...]) -> tuple[Draft, np.ndarray, Weights]:
     """Return a miniature's graph, its logits and what its weights are."""
-    classifier = miniature.miniature(base, layers)
+    classifier = miniature.miniature(base, layers, kinds)
     graph = export(classifier)
     rows = token_ids(classifier.tokenizer, miniature.TEXTS)
     check_parity(graph, classifier, rows)

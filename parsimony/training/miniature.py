@@ -7,6 +7,7 @@ of and which techniques work on it.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 from parsimony.training.base_config import config_of
@@ -29,8 +30,11 @@ _FIRST = 8
 TEXTS = tuple(" ".join(_WORDS[start : start + length]) for start, length in ((0, 3), (2, 6), (5, 1)))
 
 
-def miniature(base: Path, layers: int) -> Classifier:
-    """Return a classifier of a base's architecture with so many layers, from its configuration alone; seed 0."""
+def miniature(base: Path, layers: int, kinds: Sequence[str]) -> Classifier:
+    """Return a classifier of a base's architecture with so many layers, from its configuration alone; seed 0.
+
+    kinds: those of the layers, in turn, where the architecture has several.
+    """
     import torch
     from transformers import AutoModel
 
@@ -38,7 +42,7 @@ def miniature(base: Path, layers: int) -> Classifier:
     config.num_hidden_layers, config.vocab_size = layers, TOKENS
     if config.pad_token_id is not None and not 0 <= config.pad_token_id < TOKENS:
         config.pad_token_id = 0
-    if kinds := getattr(config, "layer_types", None):
+    if kinds:
         config.layer_types = [kinds[place % len(kinds)] for place in range(layers)]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
