@@ -30,6 +30,16 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     return True if marks and "mark.slow" in marks.group() else None
 
 
+@pytest.fixture(autouse=True)
+def same_environment() -> Iterator[None]:
+    """Give the next test the environment that this one found: libraries write addresses into it, too."""
+    before = dict(os.environ)
+    yield
+    for name in os.environ.keys() - before.keys():
+        del os.environ[name]
+    os.environ.update(before)
+
+
 @pytest.fixture(scope="session")
 def prefect_backend() -> Iterator[None]:
     """Start one temporary Prefect server for all flow tests; no heartbeats, which cost each flow a second."""

@@ -79,6 +79,7 @@ def first(work: Path) -> dict[str, Any]:
 
     with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(io.StringIO()) as out:
         patch.setenv("PARSIMONY_HOME", str(work / "home"))
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
         assert main(["run", str(work / "plan.toml"), "--json"]) == 0
     return json.loads(out.getvalue().splitlines()[-1])
 
@@ -217,14 +218,17 @@ def test_the_audit_finds_a_candidate_that_should_have_been_tested(
 ) -> None:
     """What the evidence would test and the run did not test has no predictions: that is a difference, not a failure."""
     folder = evidence(work, first, tmp_path)
-    truth = [
-        json.loads(line)["label"] for line in (folder / "data" / "validation.jsonl").read_text("utf-8").splitlines()
-    ]
-    built = [c["candidate"] for c in first["candidates"] if c["size_bytes"] is not None and c["certified"] is None]
-    for name in built:
-        prediction_file(folder, name, "validation").write_text(json.dumps(truth), encoding="utf-8")
+    lines = (folder / "data" / "validation.jsonl").read_text("utf-8").splitlines()
+    truth = [json.loads(line)["label"] for line in lines]
+    wrong = [next(other for other in truth if other != label) for label in truth]
+    built = [c for c in first["candidates"] if c["size_bytes"] and c["candidate"] != first["reference"]["candidate"]]
+    for candidate in built:
+        predictions = truth if candidate["certified"] is None else wrong
+        prediction_file(folder, candidate["candidate"], "validation").write_text(
+            json.dumps(predictions), encoding="utf-8"
+        )
     [line] = differences(folder, work)
-    assert line.split("[")[1].split("]")[0] in built
+    assert line.split("[")[1].split("]")[0] in {c["candidate"] for c in built if c["certified"] is None}
     assert "the evidence gives it a place among the tests" in line
 
 

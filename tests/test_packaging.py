@@ -79,6 +79,7 @@ def every_library(environment: Path) -> Iterator[None]:
 def _needed(names: tuple[str, ...]) -> set[str]:
     """Return these distributions and all that they require, extras left out."""
     from packaging.requirements import Requirement
+    from packaging.utils import canonicalize_name
 
     needed, waiting = set[str](), list(names)
     while waiting:
@@ -90,7 +91,7 @@ def _needed(names: tuple[str, ...]) -> set[str]:
             continue
         needed.add(name)
         wanted = [Requirement(line) for line in lines]
-        waiting += [r.name for r in wanted if r.marker is None or r.marker.evaluate({"extra": ""})]
+        waiting += [canonicalize_name(r.name) for r in wanted if r.marker is None or r.marker.evaluate({"extra": ""})]
     return needed
 
 

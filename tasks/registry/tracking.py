@@ -82,8 +82,8 @@ class Recorded:
 @contextmanager
 def connected(registry: Registry) -> Iterator[MlflowClient]:
     """Give a client; whatever MLflow refuses inside the block becomes one InfrastructureError of one line."""
+    import mlflow  # first of all, so that where nothing is installed it is what is missing
     from alembic.util.exc import CommandError
-    from mlflow import MlflowClient
     from mlflow.exceptions import MlflowException
     from requests.exceptions import RequestException
     from sqlalchemy.exc import SQLAlchemyError
@@ -91,7 +91,7 @@ def connected(registry: Registry) -> Iterator[MlflowClient]:
     try:
         with _creation_lock:
             database.create(registry.tracking_uri)
-        yield MlflowClient(tracking_uri=registry.tracking_uri, registry_uri=registry.tracking_uri)
+        yield mlflow.MlflowClient(tracking_uri=registry.tracking_uri, registry_uri=registry.tracking_uri)
     except (MlflowException, RequestException, SQLAlchemyError, CommandError, OSError) as error:
         raise InfrastructureError(explain(registry.tracking_uri, error)) from error
 

@@ -190,9 +190,9 @@ STUCK = """
 import sys, time
 from parsimony.flows import interrupts
 with interrupts.watched() as interrupt:
-    print("ready", flush=True)
     while True:
         try:
+            print("ready", flush=True)
             time.sleep(60)
         except KeyboardInterrupt:
             pass
