@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
-from parsimony.data.normalise import normalise, without_numbers
+from parsimony.data.normalise import comparing, normalise
 from parsimony.data.reader import read_table
 from parsimony.data.slicing import joined
 from parsimony.data.splits import split
@@ -31,7 +31,7 @@ def rotate(plan: Plan, folder: Path, seed: int) -> tuple[Path, Path]:
         seed=seed,
         validation_share=data.validation_share * (1 - share),
         test_share=share,
-        key=without_numbers if data.near_duplicates == "group" else normalise,
+        key=comparing(data.near_duplicates),
     )
     folder.mkdir(parents=True, exist_ok=True)
     files = folder / "train.csv", folder / "test.csv"

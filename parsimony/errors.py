@@ -49,6 +49,11 @@ def require_finite(name: str, value: float) -> None:
     require(math.isfinite(value), f"{name} is {value}, expected a finite number")
 
 
+def first_line(error: BaseException, most: int | None = None) -> str:
+    """Return the first line of what a library says, at most so many characters; its kind where it says nothing."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:most]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
     """One thing that a check found; `row` is None when it concerns the whole file."""

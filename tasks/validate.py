@@ -8,7 +8,7 @@ from pathlib import Path
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from parsimony.data.normalise import normalise, without_numbers
+from parsimony.data.normalise import comparing
 from parsimony.data.reader import read_table
 from parsimony.data.slicing import require_groups
 from parsimony.data.splits import SPLITS, Splits, split, write_splits
@@ -63,5 +63,5 @@ def _parts(source: Source, rules: Rules, checked: Checked) -> tuple[Table, Table
         seed=source.seed,
         validation_share=source.validation_share,
         test_share=source.test_share,
-        key=without_numbers if rules.near_duplicates == "group" else normalise,
+        key=comparing(rules.near_duplicates),
     )

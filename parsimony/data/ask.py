@@ -178,8 +178,3 @@ def class_names(features: object, label: str) -> tuple[str, ...]:
     """Return the names of a `datasets` ClassLabel column, in order; none when it is another kind of column."""
     feature = features.get(label) if isinstance(features, dict) else None
     return tuple(getattr(feature, "names", None) or ())
-
-
-def first_line(error: Exception) -> str:
-    """Return the first line of a library's message, for use inside one of ours."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import TypeVar
 from urllib.parse import unquote
 
-from parsimony.data.ask import MAX_BYTES, MAX_ROWS, Ask, class_names, columns, first_line
+from parsimony.data.ask import MAX_BYTES, MAX_ROWS, Ask, class_names, columns
 from parsimony.data.table import Table
+from parsimony.errors import first_line
 
 _Split = TypeVar("_Split")
 _SAVED = ("dataset_dict.json", "state.json")

@@ -26,7 +26,13 @@ def read_json(ask: Ask) -> Table:
             records.append((number, _object(ask, number, line, content if not records else "", len(lines))))
     if not records:
         raise ask.refuse(f"has only blank lines; {_EXPECTED}")
-    columns(ask, list(dict.fromkeys(key for _, record in records for key in record)))
+    return _table(ask, records)
+
+
+def _table(ask: Ask, records: list[tuple[int, dict[str, object]]]) -> Table:
+    """Make the table of objects that hold, all together, every column wanted."""
+    if records:
+        columns(ask, list(dict.fromkeys(key for _, record in records for key in record)))
     return ask.table(records)
 
 
@@ -46,9 +52,7 @@ def _read_array(ask: Ask, content: str) -> Table:
         if not isinstance(value, dict):
             raise ask.refuse(f'entry {number} of the array is not an object; expected such as {{"text": …}}')
         records.append((number, value))
-    if records:
-        columns(ask, list(dict.fromkeys(key for _, record in records for key in record)))
-    return ask.table(records)
+    return _table(ask, records)
 
 
 def _object(ask: Ask, number: int, line: str, whole: str, last: int) -> dict[str, object]:

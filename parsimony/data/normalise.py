@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Callable
+from typing import Literal
 
 # C1 controls are what Windows-1252 becomes when it is read as Latin-1; page breaks come from print and PDF.
 STRAY = re.compile(r"[\x0b\x0c\x80-\x9f]")
@@ -23,6 +25,11 @@ def normalise(text: str) -> str:
     """
     folded = unicodedata.normalize("NFKC", clean(text)).casefold()
     return " ".join(unicodedata.normalize("NFKC", folded).split())
+
+
+def comparing(near_duplicates: Literal["note", "group"]) -> Callable[[str], str]:
+    """Return what makes texts equal that belong into one split: with "group" those that differ in numbers only, too."""
+    return without_numbers if near_duplicates == "group" else normalise
 
 
 def without_numbers(text: str) -> str:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from parsimony.data.ask import MAX_BYTES, MAX_ROWS, Ask, Record, class_names, columns, first_line
+from parsimony.data.ask import MAX_BYTES, MAX_ROWS, Ask, Record, class_names, columns
 from parsimony.data.table import Table
+from parsimony.errors import first_line
 
 if TYPE_CHECKING:
     import pyarrow

@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from parsimony.data.ask import MAX_BYTES, Ask, first_line
+from parsimony.data.ask import MAX_BYTES, Ask
 from parsimony.data.csv_file import read_csv
 from parsimony.data.json_lines import read_json
 from parsimony.data.parquet import read_parquet
 from parsimony.data.table import Table
 from parsimony.data.text_file import refuse_other_kinds
+from parsimony.errors import first_line
 
 _READERS: dict[str, Callable[[Ask], Table]] = {
     ".csv": read_csv,

@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Literal
 
 from parsimony.data import folder
-from parsimony.data.ask import Ask, class_names, first_line
+from parsimony.data.ask import Ask, class_names
 from parsimony.data.parsers import read_file
 from parsimony.data.slicing import joined
 from parsimony.data.table import Table
-from parsimony.errors import InfrastructureError
+from parsimony.errors import InfrastructureError, first_line
 
 Part = Literal["train", "test"]
 _HUB = re.compile(r"hf:(?P<name>[\w.-]+/[\w.-]+)(?:/(?P<config>[\w.-]+))?@(?P<revision>\S+)")

@@ -43,11 +43,7 @@ def four_bits(graph: onnx.ModelProto) -> onnx.ModelProto:
 
 def _read(graph: onnx.ModelProto, operators: Sequence[str]) -> tuple[str, ...]:
     """Return the names of the fp32 matrices that these operators read; a single row or column does not count."""
-    matrices = {
-        tensor.name
-        for tensor in graph.graph.initializer
-        if tensor.data_type == onnx.TensorProto.FLOAT and len(tensor.dims) == 2 and min(tensor.dims) > 1
-    }
+    matrices = {tensor.name for tensor in _matrices(graph)}
     nodes = (node for node in graph.graph.node if node.op_type in operators)
     return tuple(dict.fromkeys(name for node in nodes for name in node.input if name in matrices))
 
@@ -57,13 +53,18 @@ def _read_whole(graph: onnx.ModelProto) -> tuple[str, ...]:
     read = set(_read(graph, (*_TABLES, *_PRODUCTS)))
     return tuple(
         tensor.name
-        for tensor in graph.graph.initializer
-        if tensor.data_type == onnx.TensorProto.FLOAT
-        and len(tensor.dims) == 2
-        and min(tensor.dims) > 1
-        and tensor.dims[0] * tensor.dims[1] > rewrite.SMALL
-        and tensor.name not in read
+        for tensor in _matrices(graph)
+        if tensor.dims[0] * tensor.dims[1] > rewrite.SMALL and tensor.name not in read
     )
+
+
+def _matrices(graph: onnx.ModelProto) -> list[onnx.TensorProto]:
+    """Return the fp32 matrices and tables; a single row or column is none."""
+    return [
+        tensor
+        for tensor in graph.graph.initializer
+        if tensor.data_type == onnx.TensorProto.FLOAT and len(tensor.dims) == 2 and min(tensor.dims) > 1
+    ]
 
 
 def _dynamic(graph: onnx.ModelProto, operators: Sequence[str] | None) -> onnx.ModelProto:

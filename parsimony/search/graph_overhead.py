@@ -44,7 +44,7 @@ def overhead_of(base: Path, layers: int, chain: tuple[str, ...]) -> float:
 
 @lru_cache(maxsize=8)
 def obstacles_of(base: Path) -> dict[str, str]:
-    """Return the techniques, `trim` apart, that do not work on graphs of a base, each with the reason."""
+    """Return the techniques except `trim` that do not work on graphs of a base, each with the reason."""
     obstacles: dict[str, str] = {}
     for name in TECHNIQUES:
         before = ("fusion",) if name != "fusion" and "fusion" not in obstacles else ()

@@ -13,10 +13,12 @@ from parsimony.compression.technique import DoesNotApplyError
 from parsimony.compression.techniques import TECHNIQUES
 from parsimony.compression.techniques.trim import require_fixed
 from parsimony.data.table import Texts
+from parsimony.errors import PlanError
 from parsimony.search.graph_overhead import as_exported, graph_of, obstacles_of, overhead_of
 from parsimony.search.weights import Weights, bytes_of, matrix_bytes, table_bytes, weights_of
 from parsimony.training.base_config import config_of
-from parsimony.training.bases import CONFIG
+from parsimony.training.base_files import CONFIG, read_object
+from parsimony.training.base_shape import LAYERS, number
 from parsimony.training.families import FAMILIES
 from parsimony.training.families.student import embedding_in, heads_in, layers_in, neurons_in
 from parsimony.training.family import Bag
@@ -197,5 +199,7 @@ def _bits(candidate: Candidate) -> str:
 
 def layers_of_base(base: Path) -> int:
     """Return the number of layers that a base's configuration states."""
-    config = json.loads((base / CONFIG).read_text(encoding="utf-8"))
-    return int(config.get("num_hidden_layers") or config.get("n_layers") or config["num_layers"])
+    said = number(read_object(base / CONFIG), LAYERS)
+    if said is None:
+        raise PlanError(f"{base / CONFIG} does not say how many layers there are, expected {', '.join(LAYERS)}")
+    return said[1]

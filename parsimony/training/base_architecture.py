@@ -51,8 +51,6 @@ def require_encoder(config: Mapping[str, object]) -> None:
         raise PlanError(f"a {kind} is an encoder with a decoder; {_INSTEAD}")
     if kind in _DECODERS or config.get("is_decoder") is True or (kind not in ENCODERS and _is_made_to_decode(config)):
         raise PlanError(f"a {kind} is a decoder: its tokens see only what precedes them; {_INSTEAD}")
-    if config.get("quantization_config"):
-        raise PlanError("its weights are quantised, and cannot be trained; take the model that it was quantised from")
     if kind not in ENCODERS and not _is_known(kind):
         raise PlanError(
             f"the transformers that is installed knows no model_type {kind!r}; is it written as its authors do, and does "

@@ -14,7 +14,7 @@ from pathlib import Path
 from parsimony.errors import InfrastructureError, ParsimonyError, PlanError
 from parsimony.training import bases
 from parsimony.training.base_architecture import positions_of, require_encoder
-from parsimony.training.base_files import CONFIG, read_object
+from parsimony.training.base_files import CONFIG, first_line, read_object
 from parsimony.training.base_shape import require_whole, token_rows
 from parsimony.training.base_tokenizer import require_tokenizer
 from parsimony.training.sentence_encoder import described
@@ -75,10 +75,10 @@ def one_line(base: str) -> Iterator[None]:
     except (ParsimonyError, ImportError):  # a library that is not installed is no fault of the base
         raise
     except (OSError, MemoryError) as error:
-        raise InfrastructureError(f"base {base!r} cannot be read: {bases.first_line(error)}") from error
+        raise InfrastructureError(f"base {base!r} cannot be read: {first_line(error)}") from error
     except Exception as error:  # transformers, safetensors and tokenizers raise whatever they come across
         raise PlanError(
-            f"base {base!r} cannot be used: {type(error).__name__}: {bases.first_line(error)}; download it again, or take "
+            f"base {base!r} cannot be used: {type(error).__name__}: {first_line(error)}; download it again, or take "
             "another base"
         ) from error
 

@@ -9,14 +9,13 @@ is loaded; and once transformers has read the rest, whatever lies over something
 from __future__ import annotations
 
 import dataclasses
-import json
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from parsimony.errors import PlanError
-from parsimony.training.base_files import CONFIG, read_object
+from parsimony.training.base_files import CONFIG, read_json, read_object
 
 if TYPE_CHECKING:
     import transformers
@@ -119,7 +118,7 @@ def _covering(kind: type, keys: Iterable[str]) -> list[str]:
 
 
 def _check_settings(path: Path) -> None:
-    for key, value in _entries(_json(path)):
+    for key, value in _entries(read_json(path)):
         above = set(key.split(".")[:-1])
         if above & _LABELS:
             continue
@@ -144,14 +143,6 @@ def _check_settings(path: Path) -> None:
                 f"{path.name} says {key!r} is {value[:80]!r}, a place outside its folder; nothing is read from there: put "
                 f"what is needed into the folder, or take the key out of {path.name}"
             )
-
-
-def _json(path: Path) -> object:
-    try:
-        document: object = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise PlanError(f"{path} is no JSON: {error}; download it again") from error
-    return document
 
 
 def _entries(document: object) -> Iterator[tuple[str, object]]:

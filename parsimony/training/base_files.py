@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
+from parsimony import errors
 from parsimony.errors import PlanError
 
 CONFIG, WEIGHTS, TOKENIZER = "config.json", "model.safetensors", "tokenizer.json"
@@ -93,12 +94,18 @@ def read_files(folder: Path) -> tuple[Path, ...]:
     return tuple(sorted(settings.union(weight_files(folder))))
 
 
+def read_json(path: Path) -> object:
+    """Return what a JSON file holds; raise PlanError, without the base's name, when it is none."""
+    try:
+        document: object = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise PlanError(f"{path} is no JSON: {first_line(error)}; download it again") from error
+    return document
+
+
 def read_object(path: Path) -> dict[str, object]:
     """Return the JSON object in a file; raise PlanError, without the base's name, when it holds none."""
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise PlanError(f"{path} is no JSON: {_first_line(error)}; download it again") from error
+    document = read_json(path)
     if not isinstance(document, dict):
         raise PlanError(f"{path} holds a {type(document).__name__}, expected a JSON object; download it again")
     return document
@@ -143,5 +150,6 @@ def _first(folder: Path, patterns: Iterable[str]) -> str:
     return next((path.name for pattern in patterns for path in sorted(folder.glob(pattern))), "")
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+def first_line(error: BaseException) -> str:
+    """Return the first line of what is said of a base, at most 200 characters: some libraries repeat whole files."""
+    return errors.first_line(error, 200)

@@ -9,7 +9,7 @@ from parsimony.errors import PlanError
 from parsimony.training.weights_header import Tensor
 
 _HIDDEN = ("hidden_size", "dim", "d_model", "emb_dim")
-_LAYERS = ("num_hidden_layers", "n_layers", "n_layer", "num_layers")
+LAYERS = ("num_hidden_layers", "n_layers", "n_layer", "num_layers")
 _HEADS = ("num_attention_heads", "n_heads", "n_head")
 _EMBEDDING = ("embedding_size", "input_embedding_size", *_HIDDEN)
 _TOKENS = re.compile(r"(?:^|\.)(?:word_embeddings?|tok_embeddings|embed_tokens|wte)\.weight\Z")
@@ -100,11 +100,11 @@ def _require_layers(config: Mapping[str, object], tensors: Mapping[str, Tensor])
         if match := _LAYER.match(name):
             layers = lists.setdefault(match["list"], {})
             layers.setdefault(int(match["number"]), {})[match["part"]] = tensor.shape
-    said = number(config, _LAYERS)
+    said = number(config, LAYERS)
     if said is None or not lists:
         return
     name, layers = max(lists.items(), key=lambda item: sum(map(len, item[1].values())))
-    _same(config, _LAYERS, len(layers), f"there are {len(layers)} layers ({name})")
+    _same(config, LAYERS, len(layers), f"there are {len(layers)} layers ({name})")
     for part in sorted({part for parts in layers.values() for part in parts}):
         without = [number for number in sorted(layers) if part not in layers[number]]
         if len(without) != 1 or len(layers) == 1 or (without == [0] and part in _NOT_IN_THE_FIRST):

@@ -9,7 +9,7 @@ from tokenizers import Tokenizer
 
 from parsimony.errors import PlanError
 from parsimony.training.base_architecture import first_position
-from parsimony.training.base_files import TOKENIZER
+from parsimony.training.base_files import TOKENIZER, first_line
 
 _PADDING = ("[PAD]", "<pad>", "<|padding|>", "<|endoftext|>")
 _SAMPLE = ("a word, and another", "日本語 🙂 é", "x" * 300)
@@ -45,9 +45,8 @@ def _loaded(path: Path) -> Tokenizer:
     except (KeyboardInterrupt, SystemExit, GeneratorExit, MemoryError, OSError):
         raise
     except BaseException as error:
-        first = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
         raise PlanError(
-            f"{path.name} cannot be read ({first}); download it again, or make it with "
+            f"{path.name} cannot be read ({first_line(error)}); download it again, or make it with "
             "AutoTokenizer.from_pretrained(...).save_pretrained(...)"
         ) from error
     if min(lengths) == 0:

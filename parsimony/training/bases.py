@@ -71,7 +71,7 @@ def _from_hub(base: str) -> Path:
         raise PlanError(f"base {base!r}: the hub has no such model, or keeps it private") from error
     except Exception as error:  # the hub client raises a dozen unrelated types for "not there" or "no network"
         raise InfrastructureError(
-            f"base {base!r} could not be fetched from the hub: {first_line(error)}; without the network, give the folder of "
+            f"base {base!r} could not be fetched from the hub: {base_files.first_line(error)}; without the network, give the folder of "
             "a copy"
         ) from error
     return Path(path)
@@ -100,18 +100,13 @@ def _checked(base: str, folder: Path) -> Path:
     except PlanError as error:
         raise PlanError(f"base {base!r}: {error}") from error
     except OSError as error:
-        raise InfrastructureError(f"base {base!r} cannot be read: {first_line(error)}") from error
+        raise InfrastructureError(f"base {base!r} cannot be read: {base_files.first_line(error)}") from error
     return inner
 
 
 def architecture(folder: Path) -> str:
     """Return the architecture that a base's configuration names, such as `bert` or `distilbert`."""
     return str(_read_config(folder)["model_type"])
-
-
-def first_line(error: BaseException) -> str:
-    """Return the first line of what an error says, its kind where it says nothing."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
 
 
 def _read_config(folder: Path) -> dict[str, object]:

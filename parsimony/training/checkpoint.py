@@ -9,7 +9,7 @@ from pathlib import Path
 import onnx
 
 from parsimony.errors import PlanError
-from parsimony.training.bases import first_line
+from parsimony.training.base_files import first_line
 from parsimony.training.classifier import Classifier, load, save
 from parsimony.training.export import check_parity, export
 from parsimony.training.family import Material

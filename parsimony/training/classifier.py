@@ -17,13 +17,14 @@ import numpy as np
 from parsimony.errors import PlanError
 from parsimony.training import factorised_embedding
 from parsimony.training.base_config import config_of
-from parsimony.training.bases import CONFIG, first_line
+from parsimony.training.base_files import CONFIG, first_line
 from parsimony.training.layer_parts import drop_spare_heads, layers_of, whole_heads
 from parsimony.training.sentence_encoder import Pooling, described, tokenizer_of
 from parsimony.training.vocabulary import Trimmed
 
 if TYPE_CHECKING:
     import torch
+    import transformers
 
 
 HEAD, TOKENIZER = "head.npz", "tokenizer.json"
@@ -73,17 +74,18 @@ def _load_encoder(folder: Path) -> torch.nn.Module:
 
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
+    config = config_of(folder)
     encoder: torch.nn.Module
     encoder, loading = AutoModel.from_pretrained(
         folder,
-        config=config_of(folder),
+        config=config,
         use_safetensors=True,
         trust_remote_code=False,
         local_files_only=True,
         dtype=torch.float32,
         output_loading_info=True,
         ignore_mismatched_sizes=True,  # they are reported, and refused below
-        **options_of(folder),
+        **options_of(config),
     )
     if others := sorted(key if isinstance(key, str) else key[0] for key in loading["mismatched_keys"]):
         raise PlanError(
@@ -98,9 +100,9 @@ def _load_encoder(folder: Path) -> torch.nn.Module:
     return encoder.eval()
 
 
-def options_of(folder: Path) -> dict[str, object]:
-    """Return what transformers must be told to make the encoder of this folder: attention that fuses, and no pooler."""
-    pooler = {"add_pooling_layer": False} if _has_pooler(folder) else {}
+def options_of(config: transformers.PreTrainedConfig) -> dict[str, object]:
+    """Return what transformers must be told to make an encoder of this configuration: attention that fuses, and no pooler."""
+    pooler = {"add_pooling_layer": False} if _has_pooler(config) else {}
     return {"attn_implementation": "eager", **pooler}
 
 
@@ -110,15 +112,14 @@ def token_table(folder: Path) -> np.ndarray:
     return table
 
 
-def _has_pooler(folder: Path) -> bool:
+def _has_pooler(config: transformers.PreTrainedConfig) -> bool:
     """Say whether this architecture's plain model takes `add_pooling_layer`."""
     import inspect
 
     from transformers.models.auto.modeling_auto import MODEL_MAPPING
 
-    config = config_of(folder)
     if type(config) not in MODEL_MAPPING:
-        raise PlanError(f"{folder} is a {config.model_type}, for which transformers has no encoder")
+        raise PlanError(f"{config.name_or_path} is a {config.model_type}, for which transformers has no encoder")
     return "add_pooling_layer" in inspect.signature(MODEL_MAPPING[type(config)].__init__).parameters
 
 

@@ -46,7 +46,9 @@ def miniature(base: Path, layers: int, kinds: Sequence[str]) -> Classifier:
         config.layer_types = [kinds[place % len(kinds)] for place in range(layers)]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        encoder = AutoModel.from_config(config, dtype=torch.float32, trust_remote_code=False, **options_of(base)).eval()
+        encoder = AutoModel.from_config(
+            config, dtype=torch.float32, trust_remote_code=False, **options_of(config)
+        ).eval()
         if (heads := prunable_heads(encoder)) is not None:
             take_heads(encoder, [range(min(_HEADS, heads))] * layers)
         if (neurons := prunable_width(encoder)) is not None:

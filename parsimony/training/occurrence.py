@@ -100,7 +100,7 @@ def _words(document: dict[str, Any], texts: list[str]) -> set[str]:
     """Return the words that a tokenizer hands to its model.
 
     The tokenizer itself reads the texts, with a model that only spells bytes: nothing else knows how it normalises,
-    splits and sets added tokens apart.
+    splits and recognises added tokens.
     """
     bytes_only = {
         "type": "BPE",

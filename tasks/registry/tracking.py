@@ -1,6 +1,6 @@
 """Runs in MLflow: one for a search as a whole and, below it, one for every candidate with its bundle and numbers.
 
-This file and `tasks/registry.py` are the only ones that import MLflow, and only when a function is called.
+MLflow is imported in this folder alone, and only when a function is called.
 """
 
 from __future__ import annotations

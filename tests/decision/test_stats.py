@@ -202,7 +202,7 @@ def test_an_equal_candidate_is_certified_above_the_smallest_margin_and_not_below
 
 
 def test_the_smallest_margin_is_defined_for_every_share_and_nothing_else() -> None:
-    for n in (3, 5):  # of an odd number of rows all but one can be apart and the two still equal
+    for n in (3, 5):  # of an odd number of rows all but one can differ and the two still be equally good
         assert stats.smallest_margin(1.0, n, 0.95) == -stats.paired_bounds(n // 2, n // 2, n, 0.95)[0]
     assert stats.smallest_margin(0.0, 100, 0.95) == -stats.paired_bounds(0, 0, 100, 0.95)[0]
     for wrong in (-0.1, 1.1, float("nan")):
@@ -307,7 +307,7 @@ def test_a_single_row_is_bounded_like_any_other_number() -> None:
 
 
 def test_macro_f1_bounds_lie_as_far_from_the_difference_as_the_score_interval_from_its_own() -> None:
-    """One row apart of 40: a bootstrap says that the candidate is at most equal, and too little of how much worse."""
+    """One row of 40 differs: a bootstrap says that the candidate is at most equal, and too little of how much worse."""
     truth = np.arange(40) % 5
     candidate = truth.copy()
     candidate[0] = 1
