@@ -45,7 +45,10 @@ class Data(Section):
     validation_share: Share = Field(0.1, description="share of train for the validation split, which chooses")
     test_share: Share = Field(0.25, description="share of train for the test split, when there is no test file")
     max_chars: int = Field(20_000, ge=1, le=20_000, description="a longer text to train on is cut there, for memory")
-    max_tokens: int = Field(128, ge=8, le=8192, description="a longer text is cut for the model")
+    max_tokens: int = Field(128, ge=8, le=8192, description="so much of a text the model reads at once")
+    windows: Literal["first", "mean"] = Field(
+        "first", description="of a longer text: its beginning only, or every window, predictions averaged"
+    )
     min_rows_per_class: int = Field(10, ge=3, description="a smaller class stops the run")
     max_class_share: float = Field(0.9, gt=0.0, le=1.0, description="a larger class is noted")
     max_quarantined_share: float = Field(0.02, ge=0.0, le=1.0, description="more damaged rows stop the run")

@@ -35,6 +35,7 @@ class BundleModel(mlflow.pyfunc.PythonModel):
         self.labels = json.loads((folder / "labels.json").read_text(encoding="utf-8"))
         manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
         reads_tokens = manifest["input"] == "tokens"
+        self.averaged = manifest.get("windows", "first") == "mean"
         self.tokenizer = tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json")) if reads_tokens else None
 
     # With `list[str]` as the hint, MLflow refuses a pandas Series and every HTTP body but {"inputs": [...]}.
@@ -49,13 +50,19 @@ class BundleModel(mlflow.pyfunc.PythonModel):
     def _label(self, text: object) -> str:
         if not isinstance(text, str):
             raise TypeError(f"found {text!r}, expected a text; drop missing values before you predict")
-        logits = self.session.run(["logits"], self._feeds(text[:MAX_CHARS]))[0][0]
+        windows = self._feeds(text[:MAX_CHARS])
+        rows = [self.session.run(["logits"], window)[0][0] for window in windows]
+        logits = np.average(rows, axis=0, weights=[window[self.inputs[0]].shape[-1] or 1 for window in windows])
         return str(self.labels[int(np.argmax(logits))])
 
-    def _feeds(self, text: str) -> dict[str, Any]:
+    def _feeds(self, text: str) -> list[dict[str, Any]]:
+        """Return the inputs of each window that is read: the first, or all where the bundle averages them."""
         if self.tokenizer is None:
-            return {"text": np.array([text], dtype=object)}
+            return [{"text": np.array([text], dtype=object)}]
         encoding = self.tokenizer.encode(text)
+        return [self._inputs(window) for window in (encoding, *(encoding.overflowing if self.averaged else ()))]
+
+    def _inputs(self, encoding: tokenizers.Encoding) -> dict[str, Any]:
         values = {"input_ids": encoding.ids, "attention_mask": encoding.attention_mask}
         return {name: np.array([values[name]], dtype=np.int64) for name in self.inputs}
 

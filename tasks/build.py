@@ -11,6 +11,7 @@ import numpy as np
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
+from parsimony.bundle.folder import Windows
 from parsimony.compression.build import Sources, key_of
 from parsimony.compression.build import build as build_bundle
 from parsimony.compression.technique import DoesNotApplyError
@@ -26,8 +27,8 @@ log = logging.getLogger(__name__)
 
 
 @task(name="build", task_run_name="build {entry.id}", cache_policy=NO_CACHE)
-def build(entry: Entry, checkpoint: Checkpoint, splits: Splits, home: Path) -> Entry:
-    """Return the entry with its bundle, or with the reason why it cannot be built."""
+def build(entry: Entry, checkpoint: Checkpoint, splits: Splits, windows: Windows, home: Path) -> Entry:
+    """Return the entry with its bundle, which reads long texts by `windows`, or with the reason why it cannot be built."""
     start = time.monotonic()
     labels = splits.dataset.labels
     sources = Sources(
@@ -36,11 +37,11 @@ def build(entry: Entry, checkpoint: Checkpoint, splits: Splits, home: Path) -> E
         texts=splits.texts("train"),
         labels=labels,
         data_digest=splits.dataset.digest,
+        windows=windows,
     )
     try:
-        bundle = build_bundle(
-            entry.candidate, sources, home / "bundles" / key_of(entry.candidate, checkpoint.key, labels)
-        )
+        key = key_of(entry.candidate, checkpoint.key, labels, windows)
+        bundle = build_bundle(entry.candidate, sources, home / "bundles" / key)
     except (ImportError, OSError):  # a broken installation, a full disk: nothing that another candidate would be spared
         raise
     except DoesNotApplyError as error:

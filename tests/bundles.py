@@ -12,7 +12,7 @@ from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Whitespace
 
-from parsimony.bundle.folder import write_bundle
+from parsimony.bundle.folder import Windows, write_bundle
 from parsimony.candidates import BuiltBundle
 
 LABELS = ("greeting", "weather", "transfer")
@@ -27,6 +27,7 @@ def write_tiny_bundle(
     words: Mapping[str, int] = WORDS,
     name: str = "tiny",
     padding_floats: int = 0,
+    windows: Windows = "first",
 ) -> BuiltBundle:
     """Write a bundle whose every word votes for one label, by its number; `padding_floats` makes the file larger.
 
@@ -38,6 +39,7 @@ def write_tiny_bundle(
         tokenizer=_tokenizer(words).to_str(),
         labels=labels,
         lineage={"name": name},
+        windows=windows,
     )
 
 

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import islice
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from parsimony.bundle.predict import MAX_CHARS, Model
+from parsimony.bundle.predict import MAX_CHARS, Model, averaged, read
+
+if TYPE_CHECKING:
+    from tokenizers import Encoding
 
 _PADDING = ("[PAD]", "<pad>", "<|padding|>")
 
@@ -19,19 +24,23 @@ def many(model: Model) -> Callable[[Sequence[str]], list[int]] | None:
     if any(isinstance(node.shape[0], int) for node in model.session.get_inputs() if node.shape):
         return None
 
-    def predict(texts: Sequence[str]) -> list[int]:
-        logits = model.session.run(["logits"], feeds_of(model, texts))[0]
-        return [int(number) for number in logits.argmax(axis=1)]
-
-    return predict
+    return lambda texts: [int(row.argmax()) for row in _logits(model, [text[:MAX_CHARS] for text in texts])]
 
 
-def feeds_of(model: Model, texts: Sequence[str]) -> dict[str, np.ndarray]:
-    """Return the inputs of several texts: int64 [texts, tokens of the longest] each, or a string tensor [texts]."""
-    cut = [text[:MAX_CHARS] for text in texts]
+def _logits(model: Model, texts: Sequence[str]) -> list[np.ndarray]:
+    """Return the logits of each text, float32 [classes]; no more windows than texts are in the graph at once."""
     if model.tokenizer is None:
-        return {"text": np.array(cut, dtype=object)}
-    encodings = model.tokenizer.encode_batch(cut)
+        return list(model.session.run(["logits"], {"text": np.array(texts, dtype=object)})[0])
+    windows = [read(model, encoding) for encoding in model.tokenizer.encode_batch(texts)]
+    every = [window for of_text in windows for window in of_text]
+    size = max(len(texts), 1)
+    parts = (every[start : start + size] for start in range(0, len(every), size))
+    rows = iter([row for part in parts for row in model.session.run(["logits"], padded(model, part))[0]])
+    return [averaged(list(islice(rows, len(of_text))), [len(window.ids) for window in of_text]) for of_text in windows]
+
+
+def padded(model: Model, encodings: Sequence[Encoding]) -> dict[str, np.ndarray]:
+    """Return the inputs of several windows: int64 [windows, tokens of the longest] each."""
     width = max(len(encoding.ids) for encoding in encodings)
     padding = padding_of(model)
     values = {

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from parsimony.bundle.external_data import refuse_external_data
 from parsimony.candidates import BuiltBundle
@@ -17,14 +17,22 @@ from parsimony.files import MANIFEST, digest_file, folder_bytes, new_folder, ver
 
 MODEL, TOKENIZER, LABELS = "model.onnx", "tokenizer.json", "labels.json"
 FORMAT = 1
+# How a text is read that is longer than what the tokenizer keeps: its beginning, or every window, averaged.
+Windows = Literal["first", "mean"]
 
 
 def write_bundle(
-    target: Path, *, model: bytes, tokenizer: str | None, labels: Sequence[str], lineage: Mapping[str, object]
+    target: Path,
+    *,
+    model: bytes,
+    tokenizer: str | None,
+    labels: Sequence[str],
+    lineage: Mapping[str, object],
+    windows: Windows = "first",
 ) -> BuiltBundle:
     """Write a bundle under a temporary name, manifest last, and rename it to `target`.
 
-    Raises InfrastructureError when the graph keeps weights in other files.
+    A graph that takes text reads all of it, so `windows` is only kept beside a tokenizer. Raises InfrastructureError when the graph keeps weights in other files.
     """
     refuse_external_data(model, target / MODEL)
     with new_folder(target) as work:
@@ -33,8 +41,19 @@ def write_bundle(
             (work / TOKENIZER).write_text(tokenizer, encoding="utf-8")
         (work / LABELS).write_text(json.dumps(list(labels), ensure_ascii=False), encoding="utf-8")
         kind: Literal["tokens", "text"] = "text" if tokenizer is None else "tokens"
-        write_manifest(work, {"format": FORMAT, "input": kind, "lineage": dict(lineage)})
+        reading = {"windows": windows} if tokenizer is not None and windows != "first" else {}
+        write_manifest(work, {"format": FORMAT, "input": kind, **reading, "lineage": dict(lineage)})
     return describe(target)
+
+
+def windows_of(manifest: Mapping[str, object]) -> Windows:
+    """Return how a bundle reads a long text; InfrastructureError for a way that is not known here."""
+    for known in get_args(Windows):
+        if manifest.get("windows", "first") == known:
+            return known  # type: ignore[no-any-return]
+    raise InfrastructureError(
+        f"{MANIFEST} says windows {manifest['windows']!r}, expected 'first' or 'mean'; a newer Parsimony may read it"
+    )
 
 
 def describe(folder: Path) -> BuiltBundle:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from parsimony.bundle.external_data import refuse_external_data
-from parsimony.bundle.folder import LABELS, MODEL, TOKENIZER
+from parsimony.bundle.folder import LABELS, MODEL, TOKENIZER, Windows, windows_of
 from parsimony.errors import InfrastructureError
 from parsimony.files import MANIFEST, verify_folder
 from parsimony.runtimes.onnxruntime_cpu import open_session
@@ -25,12 +25,16 @@ MAX_CHARS = 20_000  # a longer text is cut before it reaches the tokenizer, whic
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Model:
-    """A bundle in memory, ready to predict; `tokenizer` is None when the graph takes text."""
+    """A bundle in memory, ready to predict; `tokenizer` is None when the graph takes text.
+
+    `windows` says how a text is read that is longer than the tokenizer keeps: "first" or "mean".
+    """
 
     labels: tuple[str, ...]
     session: onnxruntime.InferenceSession
     tokenizer: tokenizers.Tokenizer | None
     inputs: tuple[str, ...]
+    windows: Windows = "first"
 
     def predict(self, texts: Sequence[str]) -> list[str]:
         """Return the label of each text, predicted one at a time. TypeError for a single text."""
@@ -63,7 +67,7 @@ def load(folder: Path, *, threads: int = 1) -> Model:
         raise InfrastructureError(
             f"{folder / MODEL} gives {classes}, expected logits of {len(labels)}; export it again"
         )
-    return Model(labels=labels, session=session, tokenizer=tokenizer, inputs=inputs)
+    return Model(labels=labels, session=session, tokenizer=tokenizer, inputs=inputs, windows=windows_of(manifest))
 
 
 def _session(path: Path, threads: int) -> onnxruntime.InferenceSession:
@@ -92,17 +96,36 @@ def thread_settings(model: Model) -> dict[str, object]:
     }
 
 
-def feeds(model: Model, text: str) -> dict[str, np.ndarray]:
-    """Return the inputs of one text: int64 [1, tokens] each, or a string tensor [1]."""
+def feeds(model: Model, text: str) -> list[dict[str, np.ndarray]]:
+    """Return the inputs of each window of one text: int64 [1, tokens] each, or a string tensor [1]."""
     text = text[:MAX_CHARS]
     if model.tokenizer is None:
-        return {"text": np.array([text], dtype=object)}
-    encoding = model.tokenizer.encode(text)
+        return [{"text": np.array([text], dtype=object)}]
+    return [_inputs(model, encoding) for encoding in read(model, model.tokenizer.encode(text))]
+
+
+def read(model: Model, encoding: tokenizers.Encoding) -> list[tokenizers.Encoding]:
+    """Return the windows of a text that the model reads: the first, or all."""
+    return [encoding] if model.windows == "first" else [encoding, *encoding.overflowing]
+
+
+def _inputs(model: Model, encoding: tokenizers.Encoding) -> dict[str, np.ndarray]:
     values = {"input_ids": encoding.ids, "attention_mask": encoding.attention_mask}
     return {name: np.array([values[name]], dtype=np.int64) for name in model.inputs}
 
 
 def logits(model: Model, text: str) -> np.ndarray:
-    """Return the logits of one text, float32 [classes], in the order of the labels."""
-    result: np.ndarray = model.session.run(["logits"], feeds(model, text))[0][0]
-    return result
+    """Return the logits of one text, float32 [classes], in the order of the labels.
+
+    Of several windows, each read by itself, the mean, weighted by their tokens.
+    """
+    windows = feeds(model, text)
+    rows = [model.session.run(["logits"], window)[0][0] for window in windows]
+    return averaged(rows, [window[model.inputs[0]].shape[-1] for window in windows])
+
+
+def averaged(rows: Sequence[np.ndarray], tokens: Sequence[int]) -> np.ndarray:
+    """Return the mean of the windows' logits, float32 [classes], a window counting by its tokens."""
+    if len(rows) == 1:
+        return rows[0]
+    return np.average(rows, axis=0, weights=tokens).astype(np.float32)

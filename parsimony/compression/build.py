@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 
-from parsimony.bundle.folder import described, write_bundle
+from parsimony.bundle.folder import Windows, described, write_bundle
 from parsimony.candidates import BuiltBundle, Candidate
 from parsimony.compression.nearest_tokens import neighbours
 from parsimony.compression.technique import DoesNotApplyError, Draft, Technique
@@ -28,10 +28,10 @@ ROOMS = ("bundle", "compression", "data", "graphs", "runtimes", "training")
 _PARITY_TEXTS = 32
 
 
-def key_of(candidate: Candidate, checkpoint_key: str, labels: tuple[str, ...]) -> str:
+def key_of(candidate: Candidate, checkpoint_key: str, labels: tuple[str, ...], windows: Windows = "first") -> str:
     """Return the digest of everything that the bundle depends on, 32 hexadecimal digits."""
     libraries = [importlib.metadata.version(name) for name in ("onnx", "onnxruntime", "tokenizers")]
-    return digest_of(checkpoint_key, candidate.techniques, labels, code_digest(*ROOMS), libraries)[:32]
+    return digest_of(checkpoint_key, candidate.techniques, labels, windows, code_digest(*ROOMS), libraries)[:32]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +39,7 @@ class Sources:
     """What the bundles of one checkpoint are made from.
 
     `checkpoint` and `base` are folders: the trained model's, and that of the pretrained one it was made from; `texts` are
-    the training texts.
+    the training texts; `windows` says how the bundle will read a text that is longer than the tokenizer keeps.
     """
 
     checkpoint: Path
@@ -47,6 +47,7 @@ class Sources:
     texts: Texts
     labels: tuple[str, ...]
     data_digest: str
+    windows: Windows = "first"
 
 
 def build(candidate: Candidate, sources: Sources, target: Path) -> BuiltBundle:
@@ -70,7 +71,12 @@ def build(candidate: Candidate, sources: Sources, target: Path) -> BuiltBundle:
         "bytes_per_type": rewrite.bytes_per_type(model),
     }
     return write_bundle(
-        target, model=model.SerializeToString(), tokenizer=draft.tokenizer, labels=sources.labels, lineage=lineage
+        target,
+        model=model.SerializeToString(),
+        tokenizer=draft.tokenizer,
+        labels=sources.labels,
+        lineage=lineage,
+        windows=sources.windows,
     )
 
 

@@ -18,15 +18,15 @@ SHOWN_LABELS = 12
 NAME = 200  # characters of a name from outside that the card repeats
 
 USE = """import json, numpy as np, onnxruntime, tokenizers
-labels = json.load(open("labels.json", encoding="utf-8"))
+labels, manifest = (json.load(open(f"{name}.json", encoding="utf-8")) for name in ("labels", "manifest"))
 session = onnxruntime.InferenceSession("model.onnx")
-names = [node.name for node in session.get_inputs()]
-tokenizer = tokenizers.Tokenizer.from_file("tokenizer.json") if "input_ids" in names else None
+names, read = [node.name for node in session.get_inputs()], None if manifest.get("windows") == "mean" else 1
+tokenizer, kind = (None, object) if names == ["text"] else (tokenizers.Tokenizer.from_file("tokenizer.json"), np.int64)
 def classify(text):
-    coded = tokenizer.encode(text) if tokenizer is not None else None
-    values = {"text": text} if coded is None else {"input_ids": coded.ids, "attention_mask": coded.attention_mask}
-    feeds = {name: np.array([values[name]], dtype=object if coded is None else np.int64) for name in names}
-    return labels[session.run(["logits"], feeds)[0][0].argmax()]"""
+    parts = [part for one in [tokenizer.encode(text)] for part in [one, *one.overflowing][:read]] if tokenizer else []
+    windows = [{"input_ids": part.ids, "attention_mask": part.attention_mask} for part in parts] or [{"text": text}]
+    rows = [session.run(["logits"], {n: np.array([one[n]], dtype=kind) for n in names})[0][0] for one in windows]
+    return labels[np.average(rows, axis=0, weights=[len(window[names[0]]) or 1 for window in windows]).argmax()]"""
 
 
 def version_card(decision: Decision) -> str:
@@ -151,7 +151,7 @@ def _limits(decision: Decision) -> str:
     return (
         "## Limits\n\n"
         "- The quality holds for texts like those of the test split; other topics or languages were not tested.\n"
-        "- Every text gets one of the labels, also one that belongs to none. Long texts are cut.\n"
+        "- Every text gets one of the labels, also one that belongs to none. Long texts are cut, or read in windows.\n"
         "- 8-bit and 4-bit predictions can differ between processors; quality and speed hold for the machines above.\n"
         f"- A margin below {margin} could not have been shown with this much data."
     )

@@ -16,7 +16,7 @@ from bundles import LABELS, WORDS, write_tiny_bundle
 from onnx import AttributeProto, SparseTensorProto, TensorProto, helper, numpy_helper
 from tokenizers import Tokenizer, models, pre_tokenizers
 
-from parsimony.bundle import predict
+from parsimony.bundle import batch, predict
 from parsimony.bundle.external_data import holds_external_data
 from parsimony.bundle.folder import MODEL, describe, described, write_bundle
 from parsimony.errors import InfrastructureError
@@ -279,13 +279,55 @@ def test_a_graph_without_one_logit_for_each_label_is_refused(tmp_path: Path, cla
 # --- predicting -----------------------------------------------------------------------------------
 
 
+# --- windows --------------------------------------------------------------------------------------
+
+
+def test_the_windows_of_a_long_text_are_averaged_by_their_tokens(tmp_path: Path) -> None:
+    text = "hello " * 32 + "rain " * 32 + "money money"  # the tokenizer keeps 32 tokens
+    first = predict.load(Path(write_tiny_bundle(tmp_path / "first").folder))
+    every = predict.load(Path(write_tiny_bundle(tmp_path / "every", windows="mean").folder))
+    assert predict.logits(first, text).tolist() == [32, 0, 0]
+    expected = (32 * np.array([32, 0, 0]) + 32 * np.array([0, 32, 0]) + 2 * np.array([0, 0, 2])) / 66
+    logits = predict.logits(every, text)
+    assert logits.dtype == np.float32
+    np.testing.assert_allclose(logits, expected, rtol=1e-6)
+
+
+def test_a_text_that_fits_is_read_as_before_and_no_other_byte_of_the_bundle_changes(tmp_path: Path) -> None:
+    first, every = (write_tiny_bundle(tmp_path / kind, windows=kind) for kind in ("first", "mean"))
+    for text in ("hello", "", "rain " * 32):
+        np.testing.assert_array_equal(*(predict.logits(predict.load(Path(b.folder)), text) for b in (first, every)))
+    manifests = [json.loads((Path(b.folder) / MANIFEST).read_text()) for b in (first, every)]
+    assert manifests[1].pop("windows") == "mean"
+    assert manifests[0] == manifests[1]
+    assert first.digest != every.digest
+
+
+def test_a_batch_reads_the_same_windows(tmp_path: Path) -> None:
+    model = predict.load(Path(write_tiny_bundle(tmp_path / "every", windows="mean").folder))
+    rng = random.Random(0)
+    texts = [" ".join(rng.choices([*WORDS], k=rng.choice((0, 1, 31, 32, 33, 64, 200)))) for _ in range(40)]
+    together = batch.many(model)
+    assert together is not None
+    assert together(texts) == [int(predict.logits(model, text).argmax()) for text in texts]
+    assert together([]) == []
+
+
+def test_a_way_of_reading_that_is_not_known_is_refused(tmp_path: Path) -> None:
+    folder = Path(write_tiny_bundle(tmp_path / "every", windows="mean").folder)
+    manifest = json.loads((folder / MANIFEST).read_text())
+    (folder / MANIFEST).write_text(json.dumps({**manifest, "windows": "max"}))
+    with pytest.raises(InfrastructureError, match="says windows 'max', expected 'first' or 'mean'"):
+        predict.load(folder)
+
+
 def test_one_text_at_a_time_equals_the_batch(tmp_path: Path) -> None:
     write_tiny_bundle(tmp_path / "tiny")
     model = predict.load(tmp_path / "tiny")
     rng = random.Random(0)
     texts = [" ".join(rng.choices([*WORDS, "unknown"], k=5)) for _ in range(50)]
     alone = np.stack([predict.logits(model, text) for text in texts])
-    ids = np.concatenate([predict.feeds(model, text)["input_ids"] for text in texts])
+    ids = np.concatenate([predict.feeds(model, text)[0]["input_ids"] for text in texts])
     (together,) = model.session.run(["logits"], {"input_ids": ids})
     assert alone.dtype == together.dtype == np.float32
     np.testing.assert_array_equal(alone, together)
@@ -313,7 +355,7 @@ def test_the_mask_is_given_to_a_graph_that_asks_for_it(tmp_path: Path) -> None:
     masked = votes()
     masked.graph.input.append(MASK)
     model = predict.load(written(tmp_path / "masked", masked))
-    feeds = predict.feeds(model, "send money hi")
+    [feeds] = predict.feeds(model, "send money hi")
     assert {name: value.tolist() for name, value in feeds.items()} == {
         "input_ids": [[6, 5, 2]],
         "attention_mask": [[1, 1, 1]],
@@ -329,8 +371,8 @@ def test_a_long_text_is_cut_before_the_tokenizer_reads_it(tmp_path: Path) -> Non
     last = "x" * (predict.MAX_CHARS - 4) + " sun"
     for text in (last, last + " money" * 100_000):
         read.append(len(text))
-        assert model.tokenizer.get_vocab()["sun"] == predict.feeds(model, text)["input_ids"][0][-1]
-        assert predict.feeds(model, text)["input_ids"].shape == (1, 2)
+        assert model.tokenizer.get_vocab()["sun"] == predict.feeds(model, text)[0]["input_ids"][0][-1]
+        assert predict.feeds(model, text)[0]["input_ids"].shape == (1, 2)
     assert read == [predict.MAX_CHARS, predict.MAX_CHARS + 600_000]
 
 
@@ -361,7 +403,7 @@ def test_a_graph_that_reads_text_needs_no_tokenizer(tmp_path: Path) -> None:
     model = predict.load(tmp_path / "text")
     assert sorted(p.name for p in (tmp_path / "text").iterdir()) == ["labels.json", "manifest.json", "model.onnx"]
     assert model.predict(["hello", "rain", "no idea"]) == ["greeting", "weather", "transfer"]
-    assert predict.feeds(model, "x" * 50_000)["text"].tolist() == ["x" * predict.MAX_CHARS]
+    assert predict.feeds(model, "x" * 50_000)[0]["text"].tolist() == ["x" * predict.MAX_CHARS]
 
 
 def test_a_graph_that_reads_text_is_no_graph_that_reads_tokens(tmp_path: Path) -> None:

@@ -23,8 +23,10 @@ from tinymodels import (
     spec_of,
     tables,
 )
+from tokenizers import Tokenizer
 
 from parsimony import files
+from parsimony.bundle.folder import Windows
 from parsimony.bundle.predict import load, logits
 from parsimony.candidates import BuiltBundle, Candidate
 from parsimony.compression import build as bundles
@@ -43,7 +45,12 @@ TEXTS = Texts.of(TRAIN.texts)
 
 
 def build(
-    target: Path, *after: str, architecture: Architecture = "bert", name: Name = "reference", data: str = DATA
+    target: Path,
+    *after: str,
+    architecture: Architecture = "bert",
+    name: Name = "reference",
+    data: str = DATA,
+    windows: Windows = "first",
 ) -> BuiltBundle:
     candidate = Candidate(spec=spec_of(architecture, name), techniques=after)
     sources = Sources(
@@ -52,6 +59,7 @@ def build(
         texts=TEXTS,
         labels=LABELS,
         data_digest=data,
+        windows=windows,
     )
     return bundles.build(candidate, sources, target)
 
@@ -93,6 +101,19 @@ def test_building_again_uses_the_bundle_that_is_there(tmp_path: Path) -> None:
     before = (tmp_path / "b" / MANIFEST).stat().st_ino
     assert build(tmp_path / "b", "trim") == first
     assert (tmp_path / "b" / MANIFEST).stat().st_ino == before
+
+
+@pytest.mark.parametrize("family", ["reference", "linear"])
+def test_a_bundle_that_reads_windows_averages_what_its_checkpoint_makes_of_each(family: Name, tmp_path: Path) -> None:
+    draft = draft_of(Path(checkpoint("bert", family).folder), TEXTS)
+    text = " ".join(VALIDATION.texts)
+    whole = Tokenizer.from_str(draft.tokenizer).encode(text)
+    windows = [whole.ids, *(part.ids for part in whole.overflowing)]
+    assert len(windows) > 2
+    rows = np.concatenate([rewrite.run(draft.graph, [ids]) for ids in windows])
+    first, every = (load(Path(build(tmp_path / w, name=family, windows=w).folder)) for w in ("first", "mean"))
+    np.testing.assert_allclose(logits(first, text), rows[0], atol=1e-5)
+    np.testing.assert_allclose(logits(every, text), np.average(rows, axis=0, weights=[*map(len, windows)]), atol=1e-5)
 
 
 @pytest.mark.parametrize("name", ["model.onnx", "tokenizer.json", "labels.json"])
@@ -190,6 +211,7 @@ def test_the_key_changes_with_all_that_the_bundle_depends_on() -> None:
         bundles.key_of(replace(candidate, techniques=("int8", "trim")), "checkpoint", LABELS),
         bundles.key_of(candidate, "other checkpoint", LABELS),
         bundles.key_of(candidate, "checkpoint", LABELS[::-1]),
+        bundles.key_of(candidate, "checkpoint", LABELS, "mean"),
     ]
     assert len(set(keys)) == len(keys)
     assert bundles.key_of(candidate, "checkpoint", LABELS) == keys[0]

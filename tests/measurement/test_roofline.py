@@ -15,7 +15,7 @@ from bundles import write_tiny_bundle
 from onnx import TensorProto, helper, numpy_helper
 from test_measure import HERE, TEXTS, slowed, write_changed_bundle
 
-from parsimony.bundle.folder import write_bundle
+from parsimony.bundle.folder import Windows, write_bundle
 from parsimony.measurement import processes
 from parsimony.measurement.measure import measure
 from parsimony.measurement.records import Disturbance, RooflinePeaks
@@ -76,7 +76,9 @@ def test_a_peak_that_is_no_positive_number_is_refused(wrong: float) -> None:
 # --- operations -----------------------------------------------------------------------------------
 
 
-def write_graph(folder: Path, nodes: Sequence[onnx.NodeProto], constants: dict[str, np.ndarray]) -> Path:
+def write_graph(
+    folder: Path, nodes: Sequence[onnx.NodeProto], constants: dict[str, np.ndarray], windows: Windows = "first"
+) -> Path:
     """Write a bundle that looks up states [1, tokens, 8], lets the nodes make `result` of them, and adds it all up."""
     tokenizer = (Path(write_tiny_bundle(folder / "tiny").folder) / "tokenizer.json").read_text(encoding="utf-8")
     table = np.ones((WORDS, WIDTH), dtype=np.float32)
@@ -101,7 +103,12 @@ def write_graph(folder: Path, nodes: Sequence[onnx.NodeProto], constants: dict[s
     imports = [helper.make_opsetid("", 17), helper.make_opsetid(CONTRIB, 1)]
     model = helper.make_model(graph, opset_imports=imports, ir_version=9)
     made = write_bundle(
-        folder / "made", model=model.SerializeToString(), tokenizer=tokenizer, labels=("a", "b", "c"), lineage={}
+        folder / "made",
+        model=model.SerializeToString(),
+        tokenizer=tokenizer,
+        labels=("a", "b", "c"),
+        lineage={},
+        windows=windows,
     )
     return Path(made.folder)
 
@@ -124,6 +131,17 @@ def test_products_are_counted_from_their_real_shapes(tmp_path: Path) -> None:
     projection, attention = TOKENS * WIDTH * WIDTH, 2 * TOKENS * TOKENS * WIDTH
     expected = operation_count.Counted(tokens=TOKENS, int8_ops=0, fp32_ops=2 * (projection + attention) + HEAD)
     assert operation_count.count(folder, TEXT) == expected
+
+
+@pytest.mark.parametrize(("windows", "tokens"), [("first", 32), ("mean", 70)])
+def test_the_products_of_every_window_that_is_read_are_counted(windows: Windows, tokens: int, tmp_path: Path) -> None:
+    square = np.ones((WIDTH, WIDTH), dtype=np.float32)
+    folder = write_graph(
+        tmp_path, [helper.make_node("MatMul", ["states", "square"], ["result"])], {"square": square}, windows
+    )
+    heads = math.ceil(tokens / 32)  # the tokenizer keeps 32 tokens
+    expected = operation_count.Counted(tokens=tokens, int8_ops=0, fp32_ops=2 * tokens * WIDTH**2 + heads * HEAD)
+    assert operation_count.count(folder, "sun " * 70) == expected
 
 
 def test_a_fused_attention_counts_what_its_parts_would(tmp_path: Path) -> None:

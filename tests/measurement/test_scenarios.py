@@ -74,7 +74,8 @@ def test_a_batch_is_padded_and_predicted_in_the_order_of_its_texts(tiny: BuiltBu
     assert predict is not None
     texts = ("hello", "money money now and then", "sun")
     assert predict(texts) == [int(logits(model, text).argmax()) for text in texts]
-    assert batch.feeds_of(model, texts)["input_ids"].shape == (3, 5)
+    assert model.tokenizer is not None
+    assert batch.padded(model, model.tokenizer.encode_batch(texts))["input_ids"].shape == (3, 5)
 
 
 def test_offline_says_how_many_predictions_a_batch_does_not_change(tiny: BuiltBundle) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import runpy
 import shutil
 import signal
 import socket
@@ -16,6 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
@@ -23,7 +25,7 @@ from bundles import write_tiny_bundle
 from decisions import ENVIRONMENT
 
 from parsimony.bundle import predict
-from parsimony.bundle.folder import describe
+from parsimony.bundle.folder import Windows, describe
 from parsimony.candidates import BuiltBundle
 from parsimony.data.table import Dataset
 from parsimony.decision.journal import Champion, fold
@@ -795,6 +797,17 @@ def test_the_stored_model_refuses_what_is_not_text(
     model: Any = mlflow.pyfunc.load_model(f"models:/{MODEL}@{ALIAS}")
     with pytest.raises(TypeError, match="expected a text"):
         model.predict(["hello", None])
+
+
+@pytest.mark.parametrize("windows", ["first", "mean"])
+def test_the_stored_code_reads_the_windows_that_the_bundle_reads(windows: Windows, tmp_path: Path) -> None:
+    """As MLflow runs it: by itself, with the folder of the bundle."""
+    folder = Path(write_tiny_bundle(tmp_path / "b", windows=windows).folder)
+    code = runpy.run_path(str(model_code()))
+    model = code["BundleModel"]()
+    model.load_context(SimpleNamespace(artifacts={"bundle": str(folder)}))
+    texts = ["hello " * 32 + "rain " * 40, "hello", "", "rain " * 33]
+    assert model.predict(None, texts) == predict.load(folder).predict(texts)
 
 
 def test_the_stored_code_cuts_texts_where_the_bundle_does() -> None:

@@ -8,6 +8,7 @@ Look-ups, norms, sums and activations are not counted: they have no products of 
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -54,7 +55,7 @@ class Counted:
 
 
 def count(folder: Path, text: str) -> Counted:
-    """Count the operations of a bundle's matrix products for one text.
+    """Count the operations of a bundle's matrix products for one text, in all the windows that it reads.
 
     Raises CannotCountError when the graph takes text, or holds an operator that is neither counted nor known to be
     free of products.
@@ -67,14 +68,15 @@ def count(folder: Path, text: str) -> Counted:
     unknown = sorted({node.op_type for node in model.graph.node} - _FREE - _PRODUCTS.keys())
     if unknown:
         raise CannotCountError(f"the operations of {', '.join(unknown)} cannot be counted")
-    values = feeds(load(folder), text)
-    shapes = _shapes(model, values)
+    windows = feeds(load(folder), text)
     totals = {"int8": 0, "fp32": 0}
-    for node in model.graph.node:
-        if node.op_type in _PRODUCTS:
-            for kind, products in _PRODUCTS[node.op_type](node, shapes).items():
-                totals[kind] += 2 * products
-    return Counted(tokens=values["input_ids"].shape[1], int8_ops=totals["int8"], fp32_ops=totals["fp32"])
+    for shapes in [_shapes(copy.deepcopy(model), values) for values in windows]:
+        for node in model.graph.node:
+            if node.op_type in _PRODUCTS:
+                for kind, products in _PRODUCTS[node.op_type](node, shapes).items():
+                    totals[kind] += 2 * products
+    tokens = sum(values["input_ids"].shape[1] for values in windows)
+    return Counted(tokens=tokens, int8_ops=totals["int8"], fp32_ops=totals["fp32"])
 
 
 def _shapes(model: onnx.ModelProto, values: Mapping[str, np.ndarray]) -> dict[str, Shape]:
