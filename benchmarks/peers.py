@@ -2,8 +2,8 @@
 
 python benchmarks/peers.py PLAN.toml --optimum PYTHON --olive PYTHON --out docs/trials/benchmarks.md
 
-Runs the plan, then lets optimum and Olive (each in its own environment, PYTHON) quantise the run's reference, and trains a
-TF-IDF model. All predict the test split one text at a time; all but the TF-IDF model are timed side by side, in turn.
+Runs the plan, then lets optimum and Olive (each in its own environment, PYTHON) quantise the run's reference, lets optimum
+export it as well, and trains a TF-IDF model. All predict the test split one text at a time; all but the TF-IDF model are timed side by side, in turn.
 """
 
 from __future__ import annotations
@@ -22,18 +22,22 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 
 from parsimony.audit.receipt import by_digest
 from parsimony.bundle.folder import write_bundle
+from parsimony.candidates import ModelSpec
 from parsimony.data.splits import SPLITS, Splits, read_splits
 from parsimony.decision import stats
-from parsimony.files import folder_bytes
+from parsimony.files import folder_bytes, verify_folder
 from parsimony.flows import settings
 from parsimony.measurement import machine, quantiles
 from parsimony.measurement.interleaving import mixed
 from parsimony.measurement.measure import judge, measure
 from parsimony.measurement.records import Quantile, TargetSettings
-from parsimony.training.checkpoint import MODEL, TOKENIZER
+from parsimony.training.checkpoint import MODEL, TOKENIZER, WEIGHTS
+from parsimony.training.classifier import load as load_classifier
+from parsimony.training.export import with_head
 from parsimony.training.vocabulary import token_ids
 
 TARGET = TargetSettings(name="here", threads=1, p99_ms=None, peak_rss_bytes=None, size_bytes=None)
@@ -75,6 +79,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as scratch:
         peers = [
             Peer(name="reference, fp32", folder=reference, search_s=0.0),
+            Peer(name="the same once more (A/A control)", folder=reference, search_s=0.0),
             Peer(
                 name=f"Parsimony: {receipt['winner']['candidate']}",
                 folder=bundles[receipt["winner"]["digest"]],
@@ -83,10 +88,12 @@ def main() -> int:
         ]
         if given.olive:
             make = _olive(given.olive, splits, float(receipt["gates"]["margin"]))
-            peers.insert(1, _made("Olive, its smallest", make, reference, Path(scratch) / "olive", labels))
+            peers.insert(2, _made("Olive, its smallest", make, reference, Path(scratch) / "olive", labels))
         if given.optimum:
             make = _optimum(given.optimum)
-            peers.insert(1, _made("optimum, dynamic int8", make, reference, Path(scratch) / "optimum", labels))
+            peers.insert(2, _made("optimum, dynamic int8", make, reference, Path(scratch) / "optimum", labels))
+            make = _optimum_exported(given.optimum, _weights_of(receipt["reference"]["candidate"], home))
+            peers.insert(2, _made("optimum, its own export, fp32", make, reference, Path(scratch) / "exported", labels))
         rows = [*_bundles(peers, splits), _tf_idf(splits)]
     text = _page(receipt, rows, given.plan)
     given.out.write_text(text, encoding="utf-8")
@@ -153,6 +160,28 @@ def _optimum(python: Path) -> Callable[[Path, Path], Path]:
         script = Path(__file__).with_name("optimum_int8.py")
         subprocess.run([str(python), str(script), str(model), str(scratch / "out")], check=True, stdout=sys.stderr)
         return scratch / "out" / MODEL
+
+    return make
+
+
+def _weights_of(candidate: str, home: Path) -> Path:
+    """Return the folder of the trained weights of a candidate without techniques."""
+    for folder in (home / "checkpoints").iterdir():
+        spec = verify_folder(folder)["spec"]
+        if ModelSpec(**{**spec, "shape": tuple(spec["shape"])}).id == candidate:
+            return folder / WEIGHTS
+    raise FileNotFoundError(f"found no checkpoint of {candidate} in {home}, expected the one of the run before")
+
+
+def _optimum_exported(python: Path, weights: Path) -> Callable[[Path, Path], Path]:
+    """Return a function that lets optimum export the reference's encoder; pooling and head are added as to ours."""
+
+    def make(_: Path, scratch: Path) -> Path:
+        script = Path(__file__).with_name("optimum_export.py")
+        subprocess.run([str(python), str(script), str(weights), str(scratch / "out")], check=True, stdout=sys.stderr)
+        graph = with_head(onnx.load(scratch / "out" / MODEL), load_classifier(weights))
+        onnx.save(graph, scratch / MODEL)
+        return scratch / MODEL
 
     return make
 

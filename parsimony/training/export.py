@@ -46,7 +46,14 @@ def export(classifier: Classifier) -> onnx.ModelProto:
     """
     with _silence():
         _require_both_sides(classifier.encoder)
-        model = _traced(classifier.encoder)
+        return with_head(_traced(classifier.encoder), classifier)
+
+
+def with_head(model: onnx.ModelProto, classifier: Classifier) -> onnx.ModelProto:
+    """Return an encoder's graph with the classifier's pooling and head: logits out instead of the last states.
+
+    `model` is changed; whichever exporter made it. Raises PlanError when the encoder needs more than tokens and their mask.
+    """
     weight, bias = (p.detach().float().numpy() for p in (classifier.head.weight, classifier.head.bias))
     rewrite.drop_token_types(model)
     require_inputs(model, classifier.encoder.config.model_type)
