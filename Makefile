@@ -5,6 +5,9 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
+# Tests run side by side, a file at a time, the longest files first (tests/conftest.py).
+JOBS ?= auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+
 # Pages are looked at in a real browser; where there is none, those tests are left out, and this is said.
 BROWSER := $(shell command -v chromium || command -v chromium-browser || command -v google-chrome)
 
@@ -33,9 +36,9 @@ demo: $(READY)
 test: $(READY)
 ifeq ($(BROWSER),)
 	@echo "no chromium on this machine: the tests marked 'browser' are left out"
-	@$(BIN)/pytest -m "not browser"
+	@$(BIN)/pytest -n $(JOBS) -m "not browser"
 else
-	@$(BIN)/pytest
+	@$(BIN)/pytest -n $(JOBS)
 endif
 
 check: lint types

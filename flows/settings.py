@@ -114,7 +114,9 @@ def _set_defaults(environment: MutableMapping[str, str], home: Path) -> None:
         environment.setdefault("PREFECT_LOGGING_TO_API_ENABLED", "false")
         environment.setdefault("PREFECT_LOGGING_SERVER_LEVEL", "CRITICAL")
     else:
+        # The server keeps the flow's log, with the traceback of what failed; a terminal shows progress and one line.
         environment.setdefault("PREFECT_LOGGING_EXTRA_LOGGERS", "parsimony")
+        environment.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
 
 
 def _with_loopback(hosts: str) -> str:

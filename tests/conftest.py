@@ -30,6 +30,15 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     return True if marks and "mark.slow" in marks.group() else None
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put files that run flows first, then the other slow ones: side by side, a long one at the end costs its whole time."""
+    marks: dict[Path, int] = {}
+    for item in items:
+        mark = 0 if item.get_closest_marker("flow") else 1 if item.get_closest_marker("slow") else 2
+        marks[item.path] = min(mark, marks.get(item.path, 2))
+    items.sort(key=lambda item: marks[item.path])
+
+
 @pytest.fixture(autouse=True)
 def same_environment() -> Iterator[None]:
     """Give the next test the environment that this one found: libraries write addresses into it, too."""

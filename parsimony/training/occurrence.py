@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from tokenizers import Tokenizer
@@ -40,10 +41,16 @@ def read(tokenizer: str, texts: Sequence[str]) -> Reading:
 
 def encodings(tokenizer: str, texts: Sequence[str]) -> Iterator[Encoding]:
     """Yield what a tokenizer makes of each text, cut as it says itself, without padding."""
+    for batch in _batches(texts):
+        yield from _loaded(tokenizer).encode_batch(batch)
+
+
+@lru_cache(maxsize=2)
+def _loaded(tokenizer: str) -> Tokenizer:
+    """Return a tokenizer without padding; one of 250,000 pieces takes a second to load."""
     loaded = Tokenizer.from_str(tokenizer)
     loaded.no_padding()
-    for batch in _batches(texts):
-        yield from loaded.encode_batch(batch)
+    return loaded
 
 
 def _batches(texts: Sequence[str]) -> Iterator[list[str]]:

@@ -123,7 +123,10 @@ def test_a_report_that_is_not_there_is_status_2(plan: Path, capsys: pytest.Captu
     ("name", "address"), [("MLFLOW_TRACKING_URI", "http://127.0.0.1:9"), ("PREFECT_API_URL", "http://127.0.0.1:9/api")]
 )
 @pytest.mark.slow
-def test_a_server_that_does_not_answer_is_one_line_and_status_4(name: str, address: str, plan: Path) -> None:
+def test_a_server_that_does_not_answer_is_one_line_and_status_4(
+    name: str, address: str, plan: Path, prefect_backend: None
+) -> None:
+    """Where it is MLflow's, Prefect's is there and keeps the log of the flow; the terminal shows none of it."""
     command = [sys.executable, "-m", "parsimony.flows.cli.main", "run", str(plan)]
     environment = {**os.environ, name: address, "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=300)

@@ -124,8 +124,6 @@ def all_ended(folder: Path) -> bool:
     [
         ("server", signal.SIGINT, os.killpg),
         ("finetune", signal.SIGINT, os.kill),
-        ("evaluate", signal.SIGTERM, os.kill),
-        ("worker", signal.SIGINT, os.killpg),
         ("measure", signal.SIGTERM, os.killpg),
         ("publish", signal.SIGTERM, os.kill),
     ],
