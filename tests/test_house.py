@@ -82,12 +82,25 @@ def _files(package: str) -> list[Path]:
 
 
 SOURCES = {_module(path): path for package in PACKAGES for path in _files(package)}
-TREES = {module: ast.parse(path.read_text(encoding="utf-8")) for module, path in SOURCES.items()}
+
+
+@cache
+def _parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+@cache
+def _nodes(tree: ast.Module) -> tuple[ast.AST, ...]:
+    """Return every node of a file; many tests look at them, and walking takes time."""
+    return tuple(ast.walk(tree))
+
+
+TREES = {module: _parsed(path) for module, path in SOURCES.items()}
 
 
 def _imports(tree: ast.Module, *, top_only: bool = False) -> Iterator[str]:
     """Yield what is imported: the module itself where `from package import module` names one, else what holds the name."""
-    for node in tree.body if top_only else ast.walk(tree):
+    for node in tree.body if top_only else _nodes(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -249,7 +262,7 @@ def test_the_first_look_into_the_library_shows_few_things() -> None:
 
 def _functions() -> Iterator[tuple[str, ast.FunctionDef | ast.AsyncFunctionDef]]:
     for module, tree in TREES.items():
-        for node in ast.walk(tree):
+        for node in _nodes(tree):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 yield f"{module}.{node.name}", node
 
@@ -273,7 +286,7 @@ def test_no_function_is_longer_than_forty_lines() -> None:
 
 
 def _names(tree: ast.Module) -> Iterator[tuple[str, int]]:
-    for node in ast.walk(tree):
+    for node in _nodes(tree):
         line = getattr(node, "lineno", 0)
         if isinstance(node, ast.Name):
             yield node.id, line
@@ -294,7 +307,7 @@ def test_nothing_is_called_by_an_old_word(folder: str) -> None:
     old = [
         f"{path.relative_to(ROOT)}:{line} {name}"
         for path in _files(folder)
-        for name, line in _names(ast.parse(path.read_text(encoding="utf-8")))
+        for name, line in _names(_parsed(path))
         if name in OLD_NAMES
     ]
     assert old == []
