@@ -59,12 +59,14 @@ def require_plausible(here: RooflinePeaks) -> None:
 
 @pytest.mark.slow
 def test_the_peaks_of_this_machine_are_plausible_and_nearly_the_same_twice() -> None:
-    first, again = (RooflinePeaks(**processes.once("peaks", 1)) for _ in range(2))
+    """A peak is the most that was reached, and the other core may be busy: each side is the better of two, in turn."""
+    turns = [processes.once("peaks", 1) for _ in range(4)]
     for name in ("int8_ops_per_s", "fp32_ops_per_s", "memory_bytes_per_s"):
-        one, other = getattr(first, name), getattr(again, name)
+        one, other = (max(turn[name] for turn in turns[side::2]) for side in (0, 1))
         assert math.isfinite(one)
         assert 0.5 < one / other < 2
-    require_plausible(first)
+    for turn in turns:
+        require_plausible(RooflinePeaks(**turn))
 
 
 @pytest.mark.parametrize("wrong", [0.0, -1.0, math.nan, math.inf])
