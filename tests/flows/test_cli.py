@@ -74,6 +74,7 @@ def test_bad_data_is_one_line_and_status_3(
     assert not list((tmp_path / "home").glob("runs/*"))
 
 
+@pytest.mark.slow  # torch tries the base before any data is read
 def test_lines_that_stop_a_run_are_listed_in_a_file_that_stays(
     plan: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
