@@ -8,16 +8,18 @@ import os
 import secrets
 import shutil
 import time
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import cast
+from typing import Literal, cast
 
 from parsimony.errors import InfrastructureError
 
 MANIFEST = "manifest.json"
+# Who has a lock; "unknown" where the file system or the system has none.
+Hold = Literal["mine", "theirs", "unknown"]
 _CHUNK_BYTES = 1 << 20
 
 
@@ -143,27 +145,132 @@ def _verify_file(folder: Path, entry: FileRef) -> None:
 
 
 @contextmanager
-def new_folder(target: Path) -> Iterator[Path]:
-    """Give an empty folder that becomes `target` when the block ends well, and vanishes when it does not."""
+def new_folder(target: Path, present: Literal["replaced", "kept"] = "replaced") -> Iterator[Path]:
+    """Give an empty folder that becomes `target` when the block ends well, and vanishes when it does not.
+
+    A complete folder with the same manifest that is there already is left as it is, because somebody may be reading it;
+    `present` says what becomes of one with another manifest: what is made from the same sources is "kept".
+    """
     target.parent.mkdir(parents=True, exist_ok=True)
     # Not mkdtemp: its folders are open to their owner alone, and a bundle is served by another user.
     work = target.with_name(f".{target.name}.tmp-{secrets.token_hex(8)}")
-    work.mkdir()
-    try:
-        yield work
-        if target.exists():
-            shutil.rmtree(target)
-        work.replace(target)
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
+    with ExitStack() as stack:
+        with held(target.parent, patience="wait"):  # `sweep` sees it locked or not at all
+            work.mkdir()
+            stack.enter_context(held(work))
+        try:
+            yield work
+            _put(work, target, present)
+        finally:
+            shutil.rmtree(work, ignore_errors=True)
 
 
-def sweep(parent: Path, *, older_than_s: float = 86_400.0) -> int:
-    """Remove what killed runs left half-written below a folder; return how many folders. Younger ones may be in use."""
-    left = [path for path in parent.glob(".*.tmp-*") if time.time() - path.stat().st_mtime > older_than_s]
+def _put(work: Path, target: Path, present: Literal["replaced", "kept"]) -> None:
+    """Rename a folder that is finished to its name, unless what is there under that name stays."""
+    with held(target.parent, patience="wait"):
+        if not target.is_dir():
+            work.replace(target)
+            return
+        if is_complete(target) and (present == "kept" or _manifest_bytes(work) == _manifest_bytes(target)):
+            return
+        aside = work.with_name(f"{work.name}-old")
+        target.replace(aside)
+        try:
+            work.replace(target)
+        except BaseException:
+            aside.replace(target)
+            raise
+    shutil.rmtree(aside, ignore_errors=True)
+
+
+def _manifest_bytes(folder: Path) -> bytes:
+    return (folder / MANIFEST).read_bytes() if (folder / MANIFEST).is_file() else b""
+
+
+def unfinished(parent: Path, *, older_than_s: float = 86_400.0) -> tuple[Path, ...]:
+    """Return what killed processes left half-written below a folder: what no process holds.
+
+    Where no lock can be had, that is what is older; younger ones may be in use.
+    """
+    if not parent.is_dir():
+        return ()
+    left = []
+    with held(parent, patience="wait"):
+        for path in parent.glob(".*.tmp-*"):
+            with suppress(OSError), held(path) as hold:
+                old = time.time() - path.stat().st_mtime > older_than_s
+                if hold == "mine" or (hold == "unknown" and old):
+                    left.append(path)
+    return tuple(left)
+
+
+def sweep(parent: Path) -> int:
+    """Remove what killed processes left half-written below a folder; return how many folders."""
+    left = unfinished(parent)
     for path in left:
         shutil.rmtree(path, ignore_errors=True)
     return len(left)
+
+
+# --- locks: the system lets go of them when their process ends, however it ends --------------------
+
+
+@contextmanager
+def held(
+    path: Path,
+    how: Literal["alone", "together"] = "alone",
+    patience: Literal["try", "wait"] = "try",
+    waiting: Callable[[], None] = lambda: None,
+) -> Iterator[Hold]:
+    """Hold a file or folder in this block, alone or together with others who hold it so, and give who has it.
+
+    `waiting` is called once before a wait.
+    """
+    number = os.open(path, os.O_RDONLY)
+    try:
+        yield take(number, how, patience, waiting)
+    finally:
+        os.close(number)
+
+
+def take(
+    number: int,
+    how: Literal["alone", "together"] = "alone",
+    patience: Literal["try", "wait"] = "try",
+    waiting: Callable[[], None] = lambda: None,
+) -> Hold:
+    """Lock an open file until it is closed, as `held` does."""
+    try:
+        import fcntl
+    except ImportError:  # not on this system
+        return "unknown"
+    kind = fcntl.LOCK_EX if how == "alone" else fcntl.LOCK_SH
+    try:
+        fcntl.flock(number, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        if patience == "try":
+            return "theirs"
+        waiting()
+        fcntl.flock(number, kind)
+    except OSError:  # a file system without locks
+        return "unknown"
+    return "mine"
+
+
+def discard(path: Path) -> None:
+    """Remove a folder or a file; what a kill leaves of a folder is no folder of that name, and is swept."""
+    if not path.is_dir():
+        path.unlink(missing_ok=True)
+        return
+    aside = path.with_name(f".{path.name.lstrip('.')}.tmp-{secrets.token_hex(8)}")
+    path.replace(aside)
+    shutil.rmtree(aside, ignore_errors=True)
+
+
+def touch(folder: Path) -> None:
+    """Note on its manifest that a kept folder was used now; what is used is the last to be cleared away."""
+    with suppress(OSError):  # kept where nothing can be written
+        os.utime(folder / MANIFEST)
 
 
 def is_complete(folder: Path) -> bool:

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import multiprocessing
 import os
 from collections.abc import Callable, Iterator
+from multiprocessing.queues import Queue
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
+from typing import Literal
 
 import pytest
 import rooms
@@ -304,13 +308,82 @@ def test_a_folder_of_the_same_name_is_replaced_whole(folder: Path) -> None:
     assert files.verify_folder(folder)["format"] == 2
 
 
-def test_what_a_killed_run_left_is_swept_when_it_is_old_and_nothing_else_is(tmp_path: Path) -> None:
-    old, young, whole = tmp_path / ".b.tmp-0011", tmp_path / ".c.tmp-2233", tmp_path / "d"
-    for folder in (old, young, whole):
-        folder.mkdir()
-        (folder / "file").write_text("x", encoding="utf-8")
-    for folder in (old, whole):
-        os.utime(folder, (0, 0))
-    assert files.sweep(tmp_path) == 1
-    assert sorted(p.name for p in tmp_path.iterdir()) == [".c.tmp-2233", "d"]
+def test_what_a_killed_run_left_is_swept_at_once_and_what_a_run_works_on_never(tmp_path: Path) -> None:
+    with files.new_folder(tmp_path / "alive") as alive:
+        os.utime(alive, (0, 0))
+        left, whole = tmp_path / ".c.tmp-2233", tmp_path / "d"
+        for folder in (left, whole):
+            folder.mkdir()
+            (folder / "file").write_text("x", encoding="utf-8")
+        assert files.sweep(tmp_path) == 1
+        assert sorted(p.name for p in tmp_path.iterdir()) == [alive.name, "d"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["alive", "d"]
     assert files.sweep(tmp_path / "nowhere") == 0
+
+
+def write(target: Path, text: str, present: Literal["replaced", "kept"] = "replaced") -> None:
+    with files.new_folder(target, present) as work:
+        (work / "file").write_text(text, encoding="utf-8")
+        files.write_manifest(work, {})
+
+
+def test_a_complete_folder_stays_where_its_readers_have_it_when_it_is_made_again(folder: Path) -> None:
+    before = folder.stat().st_ino
+    with files.new_folder(folder) as work:
+        (work / "model.bin").write_bytes(b"weights")
+        (work / "sub").mkdir()
+        (work / "sub" / "labels.json").write_text('["a"]', encoding="utf-8")
+        files.write_manifest(work, {"format": 1})
+    write(folder, "another outcome of the same sources", "kept")
+    assert folder.stat().st_ino == before
+    assert files.is_complete(folder)
+    assert list(folder.parent.iterdir()) == [folder]
+
+
+def test_an_incomplete_folder_is_replaced_by_what_is_made_from_the_same_sources(folder: Path) -> None:
+    (folder / "model.bin").unlink()
+    write(folder, "whole", "kept")
+    assert files.is_complete(folder)
+    assert [p.name for p in folder.parent.iterdir()] == [folder.name]
+
+
+def make_and_read(target: Path, gate: Barrier, number: int, failed: Queue[str]) -> None:
+    """Make a folder and read it, again and again, as one of many processes would."""
+    gate.wait(30)
+    try:
+        for _ in range(10):
+            write(target, f"of {number}", "kept")
+            files.verify_folder(target)
+    except BaseException as error:
+        failed.put(f"{type(error).__name__}: {error}")
+        raise
+
+
+def test_of_many_processes_that_make_one_folder_none_finds_it_missing_or_changed(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("fork")
+    gate, failed = context.Barrier(12), context.Queue()
+    processes = [
+        context.Process(target=make_and_read, args=(tmp_path / "kept", gate, number, failed)) for number in range(12)
+    ]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(60)
+    assert [process.exitcode for process in processes] == [0] * 12, failed.get(timeout=1)
+    assert [p.name for p in tmp_path.iterdir()] == ["kept"]
+
+
+def test_a_folder_is_held_by_one_process_alone_or_by_several_together(tmp_path: Path) -> None:
+    with files.held(tmp_path, "together") as first, files.held(tmp_path, "together") as second:
+        assert (first, second) == ("mine", "mine")
+        with files.held(tmp_path) as third:
+            assert third == "theirs"
+    with files.held(tmp_path) as alone:
+        assert alone == "mine"
+
+
+def test_what_is_discarded_is_gone_a_file_as_well_as_a_folder(folder: Path) -> None:
+    (folder.parent / "file").touch()
+    for path in (folder, folder.parent / "file", folder.parent / "nothing"):
+        files.discard(path)
+    assert list(folder.parent.iterdir()) == []

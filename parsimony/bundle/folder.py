@@ -36,14 +36,28 @@ def write_bundle(
     """
     refuse_external_data(model, target / MODEL)
     with new_folder(target) as work:
-        (work / MODEL).write_bytes(model)
-        if tokenizer is not None:
-            (work / TOKENIZER).write_text(tokenizer, encoding="utf-8")
-        (work / LABELS).write_text(json.dumps(list(labels), ensure_ascii=False), encoding="utf-8")
-        kind: Literal["tokens", "text"] = "text" if tokenizer is None else "tokens"
-        reading = {"windows": windows} if tokenizer is not None and windows != "first" else {}
-        write_manifest(work, {"format": FORMAT, "input": kind, **reading, "lineage": dict(lineage)})
+        fill_bundle(work, model=model, tokenizer=tokenizer, labels=labels, lineage=lineage, windows=windows)
     return describe(target)
+
+
+def fill_bundle(
+    work: Path,
+    *,
+    model: bytes,
+    tokenizer: str | None,
+    labels: Sequence[str],
+    lineage: Mapping[str, object],
+    windows: Windows = "first",
+) -> None:
+    """Write the files of a bundle into an empty folder, manifest last, as `write_bundle` does."""
+    refuse_external_data(model, work / MODEL)
+    (work / MODEL).write_bytes(model)
+    if tokenizer is not None:
+        (work / TOKENIZER).write_text(tokenizer, encoding="utf-8")
+    (work / LABELS).write_text(json.dumps(list(labels), ensure_ascii=False), encoding="utf-8")
+    kind: Literal["tokens", "text"] = "text" if tokenizer is None else "tokens"
+    reading = {"windows": windows} if tokenizer is not None and windows != "first" else {}
+    write_manifest(work, {"format": FORMAT, "input": kind, **reading, "lineage": dict(lineage)})
 
 
 def windows_of(manifest: Mapping[str, object]) -> Windows:

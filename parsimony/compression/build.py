@@ -11,13 +11,13 @@ from pathlib import Path
 import numpy as np
 import onnx
 
-from parsimony.bundle.folder import Windows, described, write_bundle
+from parsimony.bundle.folder import Windows, describe, described, fill_bundle
 from parsimony.candidates import BuiltBundle, Candidate
 from parsimony.compression.nearest_tokens import neighbours
 from parsimony.compression.technique import DoesNotApplyError, Draft, Technique
 from parsimony.compression.techniques import TECHNIQUES
 from parsimony.data.table import Texts
-from parsimony.files import code_digest, digest_of
+from parsimony.files import code_digest, digest_of, new_folder, touch
 from parsimony.graphs import rewrite
 from parsimony.training.checkpoint import FACTS, MODEL, TOKENIZER
 from parsimony.training.export import ParityError, compare
@@ -57,6 +57,7 @@ def build(candidate: Candidate, sources: Sources, target: Path) -> BuiltBundle:
     only be rewritten predicts differently, or when a quantised graph still holds fp32 weights or gives no numbers.
     """
     if (kept := described(target)) is not None:
+        touch(target)
         return kept
     chain = tuple(TECHNIQUES[name] for name in candidate.techniques)
     draft, _ = _draft(sources.checkpoint, sources.base, sources.texts, chain)
@@ -70,14 +71,16 @@ def build(candidate: Candidate, sources: Sources, target: Path) -> BuiltBundle:
         "data_digest": sources.data_digest,
         "bytes_per_type": rewrite.bytes_per_type(model),
     }
-    return write_bundle(
-        target,
-        model=model.SerializeToString(),
-        tokenizer=draft.tokenizer,
-        labels=sources.labels,
-        lineage=lineage,
-        windows=sources.windows,
-    )
+    with new_folder(target, present="kept") as work:
+        fill_bundle(
+            work,
+            model=model.SerializeToString(),
+            tokenizer=draft.tokenizer,
+            labels=sources.labels,
+            lineage=lineage,
+            windows=sources.windows,
+        )
+    return describe(target)
 
 
 @lru_cache(maxsize=4)
