@@ -17,6 +17,7 @@ from parsimony.tasks.build import evaluate
 from parsimony.tasks.certify import Place
 from parsimony.tasks.certify import certify as certify_task
 from parsimony.tasks.champion import bring_champion
+from parsimony.tasks.lease import lease
 from parsimony.tasks.measure import measure as measure_task
 from parsimony.tasks.publish import Published
 from parsimony.tasks.publish import publish as publish_task
@@ -101,5 +102,5 @@ def _cost(run: Session) -> Cost:
 
 def publish(run: Session, decision: Decision) -> Published:
     """Write the evidence down and promote the winner, last of all."""
-    with run.stage("publish", decision.outcome):
+    with run.stage("publish", decision.outcome), lease(run.registry, decision.model):
         return publish_task(decision, run.registry, run.folder)

@@ -16,8 +16,10 @@ from typing import Any
 
 from parsimony.errors import InfrastructureError
 from parsimony.measurement import machine
+from parsimony.measurement.host_lock import host_lock
 
 WORKER = "parsimony.measurement.worker"
+_MEASURING, _STAGE = "measuring", "measure"  # one measurement a machine at a time
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,17 +45,18 @@ def started(folder: Path, texts: Path, threads: int, module: str = WORKER) -> It
     """Start a pinned process that holds a bundle, and end it afterwards.
 
     `startup_s` lasts from the start of the process to the loaded bundle. `module` follows the orders; another one than
-    the worker holds workloads that are known beforehand.
+    the worker holds workloads that are known beforehand. No other process of this machine measures meanwhile.
     """
-    start = time.monotonic()
-    with _running(module, threads) as process:
-        said = ask(process, do="load", bundle=str(folder), threads=threads, texts=str(texts))
-        yield Process(process=process, startup_s=time.monotonic() - start, said=said)
+    with host_lock(_MEASURING, _STAGE):
+        start = time.monotonic()
+        with _running(module, threads) as process:
+            said = ask(process, do="load", bundle=str(folder), threads=threads, texts=str(texts))
+            yield Process(process=process, startup_s=time.monotonic() - start, said=said)
 
 
 def once(do: str, threads: int) -> dict[str, Any]:
     """Give a fresh pinned process one order that needs no bundle, and return its reply."""
-    with _running(WORKER, threads) as process:
+    with host_lock(_MEASURING, _STAGE), _running(WORKER, threads) as process:
         return ask(process, do=do, threads=threads)
 
 
