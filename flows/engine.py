@@ -1,27 +1,35 @@
-"""Prefect's temporary server, as a child of the run: it gets no signal that is meant for the run, and ends with it.
+"""Prefect's temporary server, as a child of the run: it gets no signal that is meant for the run, ends with it, and obeys it alone.
 
 Prefect starts one by itself where no server is named. That one lies in the run's process group, so that Ctrl-C ends it before the run
-has told it how it ended, and it outlives a run that is killed.
+has told it how it ended; it outlives a run that is killed; and it shows the plan to every web page that the browser of this machine
+has open, and takes orders from it. This one asks for a token that only the run knows, and lets no page of another origin read anything.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from parsimony.errors import InfrastructureError
 from parsimony.flows.settings import Settings
 from parsimony.measurement.parent import end_with_parent
 
+SERVER = "parsimony.flows.engine"
 _START_S = 300.0
-_EPHEMERAL = {"PREFECT_UI_ENABLED": "0", "PREFECT__SERVER_EPHEMERAL": "1", "PREFECT__SERVER_FINAL": "1"}
-_ADDRESS = "PREFECT_API_URL"
+_EPHEMERAL = {
+    "PREFECT_SERVER_API_CORS_ALLOWED_ORIGINS": "http://127.0.0.1:0",  # that of no page
+    "PREFECT_UI_ENABLED": "0",
+    "PREFECT__SERVER_EPHEMERAL": "1",
+    "PREFECT__SERVER_FINAL": "1",
+}
+_ADDRESS, _TOKEN, _TOKEN_ASKED = "PREFECT_API_URL", "PREFECT_API_AUTH_STRING", "PREFECT_SERVER_API_AUTH_STRING"
 
 
 @contextlib.contextmanager
@@ -35,22 +43,38 @@ def serving(where: Settings) -> Iterator[None]:
         return
     log = where.prefect_home / "server.log"
     log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("wb") as errors, _started(errors.fileno()) as process:
-        os.environ[_ADDRESS] = _address(process, log)
-        try:
-            yield
-        finally:
-            del os.environ[_ADDRESS]
+    token = f"parsimony:{secrets.token_urlsafe(32)}"
+    with (
+        log.open("wb") as errors,
+        _started(errors.fileno(), token) as process,
+        _set({_ADDRESS: _address(process, log), _TOKEN: token}),
+    ):
+        yield
 
 
 @contextlib.contextmanager
-def _started(errors: int) -> Iterator[subprocess.Popen[bytes]]:
+def _set(values: Mapping[str, str]) -> Iterator[None]:
+    """Give variables of the environment these values in the block."""
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+@contextlib.contextmanager
+def _started(errors: int, token: str) -> Iterator[subprocess.Popen[bytes]]:
     process = subprocess.Popen(
-        [sys.executable, "-m", "parsimony.flows.engine", str(os.getpid())],
+        [sys.executable, "-m", SERVER, str(os.getpid())],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=errors,
-        env={**os.environ, **_EPHEMERAL},
+        env={**os.environ, **_EPHEMERAL, _TOKEN_ASKED: token},
         start_new_session=True,
     )
     try:
