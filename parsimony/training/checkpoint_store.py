@@ -4,17 +4,35 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
+import logging
+import shutil
 import time
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from parsimony.candidates import ModelSpec
-from parsimony.files import MANIFEST, code_digest, digest_file, digest_of, is_complete, new_folder, write_manifest
+from parsimony.files import (
+    MANIFEST,
+    code_digest,
+    digest_file,
+    digest_of,
+    held,
+    is_complete,
+    new_folder,
+    touch,
+    write_manifest,
+)
 from parsimony.training import bases
 from parsimony.training.checkpoint import FACTS
 from parsimony.training.families import FAMILIES
 from parsimony.training.family import Material
 
+log = logging.getLogger("parsimony.progress")
+
+# What a training that was killed goes on from lies beside its checkpoint, under this ending.
+PARTIAL = ".partial"
 # Every room whose code decides what is trained.
 ROOMS = ("data", "graphs", "runtimes", "training")
 _LIBRARIES = ("accelerate", "onnx", "scikit-learn", "tokenizers", "torch", "transformers")
@@ -36,12 +54,16 @@ def checkpoint_of(material: Material, data_digest: str, store: Path) -> Checkpoi
     key = key_of(material, data_digest)
     folder = store / key
     spent = 0.0
-    if not is_complete(folder):
-        start = time.monotonic()
-        with new_folder(folder) as work:
-            FAMILIES[material.spec.family].train(material, work)
-            write_manifest(work, {"spec": asdict(material.spec), "data_digest": data_digest})
-        spent = time.monotonic() - start
+    if is_complete(folder):
+        touch(folder)
+    else:
+        with _place(store / f"{key}{PARTIAL}") as place:
+            if not is_complete(folder):  # another run has trained it meanwhile
+                start = time.monotonic()
+                with new_folder(folder, present="kept") as work:
+                    FAMILIES[material.spec.family].train(replace(material, place=place), work)
+                    write_manifest(work, {"spec": asdict(material.spec), "data_digest": data_digest})
+                spent = time.monotonic() - start
     facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
     return Checkpoint(
         spec=material.spec,
@@ -50,6 +72,25 @@ def checkpoint_of(material: Material, data_digest: str, store: Path) -> Checkpoi
         validation_accuracy=float(facts["validation_accuracy"]),
         cost_s=spent,
     )
+
+
+@contextmanager
+def _place(folder: Path) -> Iterator[Path]:
+    """Give the folder of a training in progress to one run at a time; it goes when the block ends well."""
+
+    def waiting() -> None:
+        detail = f"waits for another run that trains the same model ({folder})"
+        log.info("train %s", detail, extra={"stage": "train", "detail": detail, "left_s": None})
+
+    folder.mkdir(parents=True, exist_ok=True)
+    with held(folder, patience="wait", waiting=waiting):
+        try:
+            yield folder
+        except BaseException:
+            with suppress(OSError):  # there is something to go on from
+                folder.rmdir()
+            raise
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def key_of(material: Material, data_digest: str) -> str:

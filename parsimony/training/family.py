@@ -26,7 +26,8 @@ class TrainingSettings:
 class Material:
     """What a family trains on. `start` is the folder of the checkpoint that it continues from, or None.
 
-    `base` is the folder of the pretrained model; the linear family takes only its tokenizer.
+    `base` is the folder of the pretrained model; the linear family takes only its tokenizer. `place` is a folder in which a training
+    that is killed leaves what it goes on from; without one it starts anew.
     """
 
     spec: ModelSpec
@@ -38,6 +39,7 @@ class Material:
     max_tokens: int
     seed: int
     settings: TrainingSettings
+    place: Path | None = None
 
 
 Sizes = Sequence[tuple[int, int]]

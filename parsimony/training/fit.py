@@ -60,7 +60,7 @@ def fit(classifier: Classifier, material: Material, recipe: Recipe, teacher: Pat
         )
         for table, lesson in zip((material.train, material.validation), lessons, strict=True)
     )
-    done = train(classifier, examples, validation, recipe, material.seed)
+    done = train(classifier, examples, validation, recipe, material.seed, material.place)
     widen(classifier, trimmed.kept, original)
     return {
         "epochs": done.epochs,

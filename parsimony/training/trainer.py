@@ -5,10 +5,12 @@ logits and states.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +18,7 @@ import numpy as np
 from parsimony.runtimes.cpu import has_fast_bf16
 from parsimony.training import qat
 from parsimony.training.classifier import Classifier, pad, pooled_state
+from parsimony.training.resumption import KEPT, Progress, progress, saving
 from parsimony.training.sampler import LengthGroups
 
 if TYPE_CHECKING:
@@ -74,45 +77,88 @@ class Trained:
     bf16: bool
 
 
-def train(classifier: Classifier, examples: Examples, validation: Examples, recipe: Recipe, seed: int) -> Trained:
+def train(
+    classifier: Classifier,
+    examples: Examples,
+    validation: Examples,
+    recipe: Recipe,
+    seed: int,
+    place: Path | None = None,
+) -> Trained:
     """Train the classifier in place.
 
     It is left at its best epoch on the validation split; when distilling, at the last one with its weights rounded to 4 bits,
     because the teacher's predictions keep a student from overfitting and few validation texts say little about which epoch is best.
+    Checkpoints are saved in `place`, from which the same training goes on when it was killed: with the same weights in the end.
     """
+    with contextlib.ExitStack() as stack:
+        scratch = Path(stack.enter_context(tempfile.TemporaryDirectory())) if place is None else place.resolve()
+        training = _Training(recipe=recipe, seed=seed, scratch=scratch, past=progress(scratch), kept=place is not None)
+        return _train(classifier, examples, validation, training)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Training:
+    """A training: its recipe and seed, the folder it writes to, how far it came before, and whether it can go on from there."""
+
+    recipe: Recipe
+    seed: int
+    scratch: Path
+    past: Progress | None
+    kept: bool
+
+    @property
+    def epochs(self) -> float:
+        """How many epochs there are: those until now, when early stopping had ended it."""
+        ended = self.past is not None and self.past.without_gain >= self.recipe.patience
+        return self.past.epochs if self.past is not None and ended else self.recipe.epochs
+
+
+def _train(classifier: Classifier, examples: Examples, validation: Examples, training: _Training) -> Trained:
     import torch
     import transformers
 
-    transformers.set_seed(seed)
+    transformers.set_seed(training.seed)
     transformers.utils.logging.set_verbosity_error()
     bf16 = torch.cuda.is_available() or has_fast_bf16()
     network, distils = _network(classifier), examples.teacher is not None
-    with tempfile.TemporaryDirectory() as scratch:
-        trainer = _trainer_of(examples, recipe, seed)(
-            model=network,
-            args=_arguments(recipe, seed, scratch, bf16=bf16, distils=distils),
-            train_dataset=_rows(examples, 0),
-            eval_dataset=_rows(validation, len(examples.rows)),
-            data_collator=_collator(np.concatenate((lessons_of(examples), lessons_of(validation)))),
-            compute_loss_func=loss_of(recipe, examples),
-            compute_metrics=_accuracy,
-            callbacks=[
-                qat.in_the_last_steps(network, recipe.rounded_share)
-                if distils
-                else transformers.EarlyStoppingCallback(recipe.patience)
-            ],
-        )
-        trainer.remove_callback(transformers.PrinterCallback)
-        result = trainer.train()
-        if distils:
-            qat.round_weights(qat.stored_in_few_bits(network))
-            trainer.evaluate()
-        accuracy = _accuracy_of(trainer.state)
-        classifier.encoder.to("cpu").eval()
-        classifier.head.to("cpu").eval()
+    trainer = _trainer_of(examples, training)(
+        model=network,
+        args=_arguments(training, bf16=bf16, distils=distils),
+        train_dataset=_rows(examples, 0),
+        eval_dataset=_rows(validation, len(examples.rows)),
+        data_collator=_collator(np.concatenate((lessons_of(examples), lessons_of(validation)))),
+        compute_loss_func=loss_of(training.recipe, examples),
+        compute_metrics=_accuracy,
+        callbacks=_callbacks(network, training, len(examples.rows), distils=distils),
+    )
+    trainer.remove_callback(transformers.PrinterCallback)
+    result = trainer.train(resume_from_checkpoint=None if training.past is None else str(training.past.folder))
+    if distils:
+        qat.round_weights(qat.stored_in_few_bits(network))
+        trainer.evaluate()
+    accuracy = _accuracy_of(trainer.state)
+    classifier.encoder.to("cpu").eval()
+    classifier.head.to("cpu").eval()
     return Trained(
         epochs=float(trainer.state.epoch or 0.0), validation_accuracy=accuracy, steps=result.global_step, bf16=bf16
     )
+
+
+def _callbacks(
+    network: torch.nn.Module, training: _Training, rows: int, *, distils: bool
+) -> list[transformers.TrainerCallback]:
+    """Return what rounds the weights when distilling, else what stops early; and what saves where the training can go on."""
+    import transformers
+
+    recipe = training.recipe
+    if distils:
+        callbacks = [qat.in_the_last_steps(network, recipe.rounded_share)]
+    else:
+        stopping = transformers.EarlyStoppingCallback(recipe.patience)
+        stopping.early_stopping_patience_counter = 0 if training.past is None else training.past.without_gain
+        callbacks = [stopping]
+    return [*callbacks, saving(-(-rows // recipe.batch_size))] if training.kept else callbacks
 
 
 def _network(classifier: Classifier) -> torch.nn.Module:
@@ -136,13 +182,14 @@ def _network(classifier: Classifier) -> torch.nn.Module:
     return Network()
 
 
-def _arguments(recipe: Recipe, seed: int, scratch: str, *, bf16: bool, distils: bool) -> transformers.TrainingArguments:
+def _arguments(training: _Training, *, bf16: bool, distils: bool) -> transformers.TrainingArguments:
     import torch
     import transformers
 
+    recipe, seed = training.recipe, training.seed
     return transformers.TrainingArguments(
-        output_dir=scratch,
-        num_train_epochs=recipe.epochs,
+        output_dir=str(training.scratch),
+        num_train_epochs=training.epochs,
         learning_rate=recipe.learning_rate,
         per_device_train_batch_size=recipe.batch_size,
         per_device_eval_batch_size=64,
@@ -156,8 +203,8 @@ def _arguments(recipe: Recipe, seed: int, scratch: str, *, bf16: bool, distils: 
         data_seed=seed,
         eval_strategy="no" if distils else "epoch",
         save_strategy="no" if distils else "epoch",
-        save_only_model=True,
-        save_total_limit=1,
+        save_only_model=not training.kept,
+        save_total_limit=KEPT if training.kept else 1,
         load_best_model_at_end=not distils,
         metric_for_best_model="accuracy",
         logging_strategy="no",
@@ -169,8 +216,8 @@ def _arguments(recipe: Recipe, seed: int, scratch: str, *, bf16: bool, distils: 
     )
 
 
-def _trainer_of(examples: Examples, recipe: Recipe, seed: int) -> type[transformers.Trainer]:
-    """Return a Trainer that takes the examples in batches of like length."""
+def _trainer_of(examples: Examples, training: _Training) -> type[transformers.Trainer]:
+    """Return a Trainer that takes the examples in batches of like length, in the order of the epochs that are left."""
     import torch
     import transformers
 
@@ -178,9 +225,11 @@ def _trainer_of(examples: Examples, recipe: Recipe, seed: int) -> type[transform
         def get_train_dataloader(self) -> torch.utils.data.DataLoader[Any]:
             batches = LengthGroups(
                 lengths=[len(row) for row in examples.rows],
-                batch_size=recipe.batch_size,
-                rng=np.random.default_rng(seed),
+                batch_size=training.recipe.batch_size,
+                rng=np.random.default_rng(training.seed),
             )
+            for _ in range(0 if training.past is None else training.past.steps // len(batches)):
+                list(batches)  # the Trainer skips the batches of the epoch it goes on with; whole epochs are drawn here
             return torch.utils.data.DataLoader(self.train_dataset, batch_sampler=batches, collate_fn=self.data_collator)
 
     return Trainer

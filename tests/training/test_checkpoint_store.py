@@ -174,7 +174,7 @@ def test_a_training_that_is_killed_leaves_nothing_that_is_used(store: Path, tmp_
     command = [sys.executable, "-c", KILLED, str(base_of("bert")), str(store), finished.folder]
     done = subprocess.run(command, cwd=TESTS, capture_output=True, text=True)
     assert done.returncode == -signal.SIGKILL, done.stderr
-    [left] = store.iterdir()
+    [left] = store.glob(".*")
     assert {path.name for path in left.iterdir()} == {path.name for path in Path(finished.folder).iterdir()} - {
         MANIFEST
     }
