@@ -15,13 +15,14 @@ from pathlib import Path
 from parsimony.data.splits import Splits
 from parsimony.decision.procedure import Case
 from parsimony.decision.records import Rules
-from parsimony.files import sweep
 from parsimony.flows import settings
 from parsimony.flows.forecast import Forecast
 from parsimony.flows.plan import Plan
 from parsimony.flows.preflight import preflight
+from parsimony.flows.upkeep.leftovers import clear, running
 from parsimony.measurement.energy import Meter, meter
 from parsimony.measurement.records import TargetSettings
+from parsimony.tasks.builder import Build, building
 from parsimony.tasks.registry.promotion import champion
 from parsimony.tasks.registry.tracking import Registry
 
@@ -40,6 +41,7 @@ class Session:
     registry: Registry
     targets: tuple[TargetSettings, ...]
     energy: Meter
+    build: Build
     forecast: Forecast = field(default_factory=Forecast)
     id: str = field(default_factory=lambda: f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{uuid.uuid4().hex[:6]}")
     started_at: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
@@ -94,13 +96,12 @@ def session(plan: Plan) -> Iterator[Session]:
     targets = preflight(plan)
     registry = Registry(tracking_uri=where.tracking_uri, artifact_root=where.artifact_root)
     champion(registry, plan.model)  # a registry that does not respond is noticed before anything is trained
-    for kept in ("checkpoints", "bundles", "champions"):
-        sweep(where.home / kept)
-    with meter(plan.run.country) as energy:
-        run = Session(plan=plan, home=where.home, registry=registry, targets=targets, energy=energy)
-        run.folder.mkdir(parents=True)
-        try:
-            yield run
-        except BaseException:
-            shutil.rmtree(run.folder, ignore_errors=True)
-            raise
+    clear(where.home)
+    with meter(plan.run.country) as energy, building() as build:
+        run = Session(plan=plan, home=where.home, registry=registry, targets=targets, energy=energy, build=build)
+        with running(where.home, run.folder):
+            try:
+                yield run
+            except BaseException:
+                shutil.rmtree(run.folder, ignore_errors=True)
+                raise

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -13,21 +12,19 @@ from prefect.cache_policies import NO_CACHE
 
 from parsimony.bundle.folder import Windows
 from parsimony.compression.build import Sources, key_of
-from parsimony.compression.build import build as build_bundle
 from parsimony.compression.technique import DoesNotApplyError
 from parsimony.data.splits import Splits
 from parsimony.decision import gates
 from parsimony.decision.verdicts import Entry
 from parsimony.measurement.prediction_cache import predictions_of
 from parsimony.measurement.records import TargetSettings
+from parsimony.tasks.builder import Build, NotBuiltError
 from parsimony.training import bases
 from parsimony.training.checkpoint_store import Checkpoint
 
-log = logging.getLogger(__name__)
-
 
 @task(name="build", task_run_name="build {entry.id}", cache_policy=NO_CACHE)
-def build(entry: Entry, checkpoint: Checkpoint, splits: Splits, windows: Windows, home: Path) -> Entry:
+def build(entry: Entry, checkpoint: Checkpoint, splits: Splits, windows: Windows, home: Path, made_by: Build) -> Entry:
     """Return the entry with its bundle, which reads long texts by `windows`, or with the reason why it cannot be built."""
     start = time.monotonic()
     labels = splits.dataset.labels
@@ -39,16 +36,11 @@ def build(entry: Entry, checkpoint: Checkpoint, splits: Splits, windows: Windows
         data_digest=splits.dataset.digest,
         windows=windows,
     )
+    key = key_of(entry.candidate, checkpoint.key, labels, windows)
     try:
-        key = key_of(entry.candidate, checkpoint.key, labels, windows)
-        bundle = build_bundle(entry.candidate, sources, home / "bundles" / key)
-    except (ImportError, OSError):  # a broken installation, a full disk: nothing that another candidate would be spared
-        raise
-    except DoesNotApplyError as error:
+        bundle = made_by(entry.candidate, sources, home / "bundles" / key)
+    except (DoesNotApplyError, NotBuiltError) as error:
         return replace(entry, obstacle=str(error), cost_s=checkpoint.cost_s)
-    except Exception as error:  # optimiser and quantiser raise whatever their C++ raises; the other candidates go on
-        log.warning("%s cannot be built", entry.id, exc_info=True)
-        return replace(entry, obstacle=f"{type(error).__name__}: {error}"[:300], cost_s=checkpoint.cost_s)
     return replace(entry, bundle=bundle, cost_s=checkpoint.cost_s + time.monotonic() - start)
 
 

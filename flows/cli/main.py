@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING
 
 from parsimony.errors import InfrastructureError, ParsimonyError
 from parsimony.flows import interrupts, settings, streams
-from parsimony.flows.cli import audit, bench, champion, history, plan, predict, report, rotate, run
+from parsimony.flows.cli import audit, bench, champion, clean, doctor, history, plan, predict, report, rotate, run
 
 if TYPE_CHECKING:
     from parsimony.errors import Finding
     from parsimony.flows.interrupts import Interrupt
 
-_VERBS = (run, plan, rotate, champion, history, predict, report, audit, bench)
+_VERBS = (run, plan, rotate, champion, history, predict, report, audit, bench, doctor, clean)
 _EXIT_CODES = (
-    "exit status: 0 promoted or kept, 1 nothing passed or a receipt that does not hold, 2 bad plan, 3 bad data, "
-    "4 infrastructure"
+    "exit status: 0 promoted or kept, 1 nothing passed, a receipt that does not hold or a machine that is not fit, 2 bad plan, "
+    "3 bad data, 4 infrastructure"
 )
 _FINDINGS_SHOWN = 20
 

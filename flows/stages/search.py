@@ -93,7 +93,7 @@ def _derive(run: Session, splits: Splits, entries: Entries, checkpoint: Checkpoi
     """Build and evaluate every candidate of a checkpoint; `entries` is filled in."""
     for candidate in [candidate for candidate in entries if candidate.spec == checkpoint.spec]:
         with run.stage("build", candidate.id):
-            entry = tasks.build(entries[candidate], checkpoint, splits, run.plan.data.windows, run.home)
+            entry = tasks.build(entries[candidate], checkpoint, splits, run.plan.data.windows, run.home, run.build)
         with run.stage("evaluate", candidate.id):
             entries[candidate] = tasks.evaluate(entry, splits, run.targets[0], run.home)
         run.forecast.built(run.stage_s["evaluate"])

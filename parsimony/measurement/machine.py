@@ -52,6 +52,14 @@ def memory_bytes() -> int:
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
+def usable_memory_bytes(groups: Path = _GROUPS) -> int:
+    """Return how much memory a process can have: this machine's, cut by the limit of this control group (version 2 or 1)."""
+    for path in (groups / "memory.max", groups / "memory" / "memory.limit_in_bytes"):
+        if path.is_file() and (limit := path.read_text(encoding="utf-8").strip()).isdigit():
+            return min(int(limit), memory_bytes())
+    return memory_bytes()
+
+
 def throttled_count(groups: Path = _GROUPS) -> int | None:
     """Return how often this control group (version 2 or 1) was held back by its quota so far, None where none says."""
     for path in (groups / "cpu.stat", groups / "cpu" / "cpu.stat"):

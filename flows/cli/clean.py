@@ -1,0 +1,57 @@
+"""`parsimony clean`: what is no longer wanted goes, never a champion."""
+
+from __future__ import annotations
+
+import argparse
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from parsimony.errors import PlanError
+from parsimony.flows import settings
+from parsimony.flows.cli.shared import Verbs, registry, takes_json, verb
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from parsimony.flows.upkeep.retention import Item
+
+_DAYS, _KEEP = 14.0, 20
+
+
+def add(verbs: Verbs) -> None:
+    """Declare the verb."""
+    purpose = "remove rejected bundles, old checkpoints and what killed runs left"
+    parser = verb(verbs, clean, "clean", purpose, "clean --dry-run")
+    parser.add_argument("--dry-run", action="store_true", help="say what would go, and change nothing")
+    parser.add_argument("--days", type=float, default=_DAYS, help=f"keep what was used in so many days ({_DAYS:.0f})")
+    parser.add_argument("--keep", type=int, default=_KEEP, help=f"keep so many of each kind, the newest ({_KEEP})")
+    takes_json(parser, "print what goes as JSON")
+
+
+def clean(chosen: argparse.Namespace) -> int:
+    """Print what goes with its bytes, and remove it unless it is only to be shown."""
+    if not chosen.days >= 0 or chosen.keep < 0:
+        raise PlanError(f"found --days {chosen.days:g} --keep {chosen.keep}, expected numbers that are not below 0")
+    from parsimony.flows.upkeep import retention
+
+    home = settings.look().home
+    policy = retention.Policy(days=chosen.days, keep=chosen.keep)
+    if chosen.dry_run:
+        items = retention.unwanted(home, retention.wanted(registry()), policy)
+    else:
+        with retention.quiet(home):
+            items = retention.unwanted(home, retention.wanted(registry()), policy)
+            retention.remove(home, items)
+    print(retention.as_json(items) if chosen.json else _lines(items, "would go" if chosen.dry_run else "removed"))
+    return 0
+
+
+def _lines(items: Collection[Item], what: str) -> str:
+    """Return a line for each kind, and the bytes of all."""
+    from parsimony.reporting.formatting import size
+
+    counts, bytes_of = Counter(item.kind for item in items), Counter[str]()
+    for item in items:
+        bytes_of[item.kind] += item.size_bytes
+    lines = [f"{count:>5}  {size(bytes_of[kind]):>9}  {kind}" for kind, count in sorted(counts.items())]
+    return "\n".join([*lines, f"{what}: {len(items)} things, {size(sum(bytes_of.values()))}"])
