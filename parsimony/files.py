@@ -9,17 +9,20 @@ import secrets
 import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal, cast
+from typing import Literal, TypeAlias, cast
 
 from parsimony.errors import InfrastructureError
 
 MANIFEST = "manifest.json"
-# Who has a lock; "unknown" where the file system or the system has none.
-Hold = Literal["mine", "theirs", "unknown"]
+# Who has a lock; "unknown" where the file system or the system has none, "gone" where another thing has the name by now.
+Hold = Literal["mine", "theirs", "unknown", "gone"]
+How: TypeAlias = Literal["alone", "together"]
+Patience: TypeAlias = Literal["try", "wait"]
+Waiting: TypeAlias = Callable[[], object]
 _CHUNK_BYTES = 1 << 20
 
 
@@ -153,11 +156,11 @@ def new_folder(target: Path, present: Literal["replaced", "kept"] = "replaced") 
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     # Not mkdtemp: its folders are open to their owner alone, and a bundle is served by another user.
-    work = target.with_name(f".{target.name}.tmp-{secrets.token_hex(8)}")
-    with ExitStack() as stack:
-        with held(target.parent, patience="wait"):  # `sweep` sees it locked or not at all
-            work.mkdir()
-            stack.enter_context(held(work))
+    token = secrets.token_hex(8)
+    fresh, work = (target.with_name(f".{target.name}.{kind}-{token}") for kind in ("new", "tmp"))
+    fresh.mkdir()
+    with held(fresh):
+        fresh.replace(work)  # so that `sweep` meets it locked or not at all
         try:
             yield work
             _put(work, target, present)
@@ -167,24 +170,30 @@ def new_folder(target: Path, present: Literal["replaced", "kept"] = "replaced") 
 
 def _put(work: Path, target: Path, present: Literal["replaced", "kept"]) -> None:
     """Rename a folder that is finished to its name, unless what is there under that name stays."""
-    with held(target.parent, patience="wait"):
-        if not target.is_dir():
-            work.replace(target)
-            return
-        if is_complete(target) and (present == "kept" or _manifest_bytes(work) == _manifest_bytes(target)):
-            return
-        aside = work.with_name(f"{work.name}-old")
-        target.replace(aside)
-        try:
-            work.replace(target)
-        except BaseException:
-            aside.replace(target)
-            raise
-    shutil.rmtree(aside, ignore_errors=True)
+    made = digest_file(work / MANIFEST) if (work / MANIFEST).is_file() else ""
+    while target.is_dir() or not _renamed(work, target):
+        with suppress(FileNotFoundError), held(target, patience="wait") as hold:
+            if hold == "gone":  # replaced while this process waited
+                continue
+            if is_complete(target) and (present == "kept" or digest_file(target / MANIFEST) == made):
+                return
+            aside = work.with_name(f"{work.name}-old")
+            target.replace(aside)
+            done = _renamed(work, target)
+            shutil.rmtree(aside, ignore_errors=True)
+            if done:
+                return
 
 
-def _manifest_bytes(folder: Path) -> bytes:
-    return (folder / MANIFEST).read_bytes() if (folder / MANIFEST).is_file() else b""
+def _renamed(work: Path, target: Path) -> bool:
+    """Rename a folder; False where another process has put one there just before."""
+    try:
+        work.replace(target)
+    except OSError:
+        if target.is_dir():
+            return False
+        raise
+    return True
 
 
 def unfinished(parent: Path, *, older_than_s: float = 86_400.0) -> tuple[Path, ...]:
@@ -194,20 +203,21 @@ def unfinished(parent: Path, *, older_than_s: float = 86_400.0) -> tuple[Path, .
     """
     if not parent.is_dir():
         return ()
-    left = []
-    with held(parent, patience="wait"):
-        for path in parent.glob(".*.tmp-*"):
-            with suppress(OSError), held(path) as hold:
-                old = time.time() - path.stat().st_mtime > older_than_s
-                if hold == "mine" or (hold == "unknown" and old):
-                    left.append(path)
+    left = [path for path in parent.glob(".*.new-*") if _age_s(path) > older_than_s]
+    for path in parent.glob(".*.tmp-*"):
+        with suppress(OSError), held(path) as hold:
+            if hold == "mine" or (hold == "unknown" and _age_s(path) > older_than_s):
+                left.append(path)
     return tuple(left)
+
+
+def _age_s(path: Path) -> float:
+    return time.time() - path.stat().st_mtime
 
 
 def sweep(parent: Path) -> int:
     """Remove what killed processes left half-written below a folder; return how many folders."""
-    left = unfinished(parent)
-    for path in left:
+    for path in (left := unfinished(parent)):
         shutil.rmtree(path, ignore_errors=True)
     return len(left)
 
@@ -216,29 +226,20 @@ def sweep(parent: Path) -> int:
 
 
 @contextmanager
-def held(
-    path: Path,
-    how: Literal["alone", "together"] = "alone",
-    patience: Literal["try", "wait"] = "try",
-    waiting: Callable[[], None] = lambda: None,
-) -> Iterator[Hold]:
+def held(path: Path, how: How = "alone", patience: Patience = "try", waiting: Waiting = bool) -> Iterator[Hold]:
     """Hold a file or folder in this block, alone or together with others who hold it so, and give who has it.
 
     `waiting` is called once before a wait.
     """
     number = os.open(path, os.O_RDONLY)
     try:
-        yield take(number, how, patience, waiting)
+        hold = take(number, how, patience, waiting)
+        yield hold if path.exists() and os.path.samestat(os.fstat(number), path.stat()) else "gone"
     finally:
         os.close(number)
 
 
-def take(
-    number: int,
-    how: Literal["alone", "together"] = "alone",
-    patience: Literal["try", "wait"] = "try",
-    waiting: Callable[[], None] = lambda: None,
-) -> Hold:
+def take(number: int, how: How = "alone", patience: Patience = "try", waiting: Waiting = bool) -> Hold:
     """Lock an open file until it is closed, as `held` does."""
     try:
         import fcntl

@@ -82,15 +82,19 @@ def _place(folder: Path) -> Iterator[Path]:
         detail = f"waits for another run that trains the same model ({folder})"
         log.info("train %s", detail, extra={"stage": "train", "detail": detail, "left_s": None})
 
-    folder.mkdir(parents=True, exist_ok=True)
-    with held(folder, patience="wait", waiting=waiting):
-        try:
-            yield folder
-        except BaseException:
-            with suppress(OSError):  # there is something to go on from
-                folder.rmdir()
-            raise
-        shutil.rmtree(folder, ignore_errors=True)
+    while True:
+        folder.mkdir(parents=True, exist_ok=True)
+        with held(folder, patience="wait", waiting=waiting) as hold:
+            if hold == "gone":  # the other run has finished, and cleared it away
+                continue
+            try:
+                yield folder
+            except BaseException:
+                with suppress(OSError):  # there is something to go on from
+                    folder.rmdir()
+                raise
+            shutil.rmtree(folder, ignore_errors=True)
+            return
 
 
 def key_of(material: Material, data_digest: str) -> str:
