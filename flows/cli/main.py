@@ -10,13 +10,29 @@ from typing import TYPE_CHECKING
 
 from parsimony.errors import InfrastructureError, ParsimonyError
 from parsimony.flows import interrupts, settings, streams
-from parsimony.flows.cli import audit, bench, champion, history, plan, predict, report, rotate, run
+from parsimony.flows.cli import (
+    audit,
+    bench,
+    champion,
+    history,
+    hold,
+    plan,
+    predict,
+    reconcile,
+    release,
+    report,
+    rollback,
+    rotate,
+    run,
+)
 
 if TYPE_CHECKING:
     from parsimony.errors import Finding
     from parsimony.flows.interrupts import Interrupt
 
-_VERBS = (run, plan, rotate, champion, history, predict, report, audit, bench)
+_VERBS = (
+    run, plan, rotate, champion, history, rollback, hold, release, reconcile, predict, report, audit, bench,
+)  # fmt: skip
 _EXIT_CODES = (
     "exit status: 0 promoted or kept, 1 nothing passed or a receipt that does not hold, 2 bad plan, 3 bad data, "
     "4 infrastructure"

@@ -5,10 +5,44 @@ from __future__ import annotations
 import re
 import shlex
 
+from parsimony.errors import InfrastructureError
 from parsimony.tasks.registry import database
 
 SERVERS = ("http://", "https://")
+_ABSENT = ("RESOURCE_DOES_NOT_EXIST", "NOT_FOUND")
 _OLD_TABLES, _NEW_TABLES = "out-of-date database schema", "Can't locate revision"
+
+
+class MissingError(InfrastructureError):
+    """What was stored is not there any more; asking again does not bring it back."""
+
+
+class ChangedError(InfrastructureError):
+    """What is stored is not what was stored; it is never used."""
+
+
+class UnreachableError(InfrastructureError):
+    """What is stored could not be read now, so nothing is known about it."""
+
+
+class UnsettledError(InfrastructureError):
+    """MLflow went away in the middle of a promotion, so it is not known whether its entry was written."""
+
+
+def failures() -> tuple[type[Exception], ...]:
+    """Return the kinds of errors that MLflow, its database and the way there raise."""
+    import mlflow  # noqa: F401  # first of all, so that where nothing is installed it is what is missing
+    from alembic.util.exc import CommandError
+    from mlflow.exceptions import MlflowException
+    from requests.exceptions import RequestException
+    from sqlalchemy.exc import SQLAlchemyError
+
+    return (MlflowException, RequestException, SQLAlchemyError, CommandError, OSError)
+
+
+def is_absent(error: Exception) -> bool:
+    """Say whether MLflow's refusal says that there is no such thing."""
+    return getattr(error, "error_code", "") in _ABSENT
 
 
 def explain(uri: str, error: Exception) -> str:
