@@ -41,7 +41,7 @@ def receipt(decision: Decision, *, version: str | None) -> Json:
         ],
         "gates": _settings(decision.gates),
         "targets": [_target(target) for target in decision.targets],
-        "standing": _standing(decision.standing),
+        **_standing(decision.standing),
         "data": _data(decision.dataset),
         "smallest_certifiable_margin": decision.smallest_certifiable_margin,
         "test_reuse": decision.test_reuse,
@@ -204,12 +204,12 @@ def _target(target: TargetSettings) -> Json:
     }
 
 
-def _standing(standing: Standing) -> Json | None:
-    """Return what a person had said about promotions before the decision; null when nobody had."""
+def _standing(standing: Standing) -> Json:
+    """Return what a person had said about promotions before the decision, under a key of its own; nothing when nobody had."""
     if not standing.hold and not standing.withdrawn:
-        return None
+        return {}
     withdrawn = [{"digest": digest, "reason": reason} for digest, reason in standing.withdrawn]
-    return {"hold": standing.hold, "withdrawn": withdrawn}
+    return {"standing": {"hold": standing.hold, "withdrawn": withdrawn}}
 
 
 def _data(dataset: Dataset) -> Json:

@@ -67,8 +67,9 @@ class State:
 
 def look(client: MlflowClient, model: str, *, mine: str = "") -> State:
     """Read a model's journal, its alias and its anchor; `mine` is the attempt of an entry that was just written."""
-    versions = versions_of(client, model + JOURNAL_SUFFIX)
+    # The anchor first: it never names an entry that was not written before it, so what is read after it holds that entry.
     shown = _registered(client, model)
+    versions = versions_of(client, model + JOURNAL_SUFFIX)
     anchor = None if shown is None else _anchor(shown)
     alias = None if shown is None or ALIAS not in shown.aliases else str(shown.aliases[ALIAS])
     entries = {int(version.version): entry_of(version) for version in versions}
@@ -92,9 +93,9 @@ def _loss(client: MlflowClient, model: str, alias: str | None) -> str:
     """
     if alias is not None:
         return f"it has no entries, although the alias {ALIAS} names version {alias}"
-    if _registered(client, model + JOURNAL_SUFFIX) is None:
-        ours = [int(version.version) for version in versions_of(client, model) if "digest" in version.tags]
-        return f"{model}{JOURNAL_SUFFIX} was deleted, although {model} has version {max(ours)}" if ours else ""
+    ours = [int(version.version) for version in versions_of(client, model) if "digest" in version.tags]
+    if ours and _registered(client, model + JOURNAL_SUFFIX) is None:
+        return f"{model}{JOURNAL_SUFFIX} was deleted, although {model} has version {max(ours)}"
     return ""
 
 
