@@ -272,7 +272,7 @@ class _Walk:
         """Let a person's entry count that goes on from the last one that verified, unless something came between."""
         known = entry.expect is None or any(e.number == entry.expect for e in self.counted)
         later = [e for e in self.counted if e.number > (entry.expect or 0)]
-        whole = known and self._linked(entry) and entry.mends < entry.number
+        whole = known and self._linked(entry) and entry.mends <= entry.number
         if whole and all(e.number <= entry.mends for e in later) and self.damaged_at <= entry.mends:
             self.mended.append(self.damage or f"what came after entry {entry.expect}")
             self.counted = [*(e for e in self.counted if e not in later), entry]

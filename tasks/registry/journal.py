@@ -222,6 +222,20 @@ def append(client: MlflowClient, registry: Registry, model: str, proposed: Journ
     return next((entry for entry in counted if entry.attempt == proposed.attempt), None)
 
 
+def giving_up(client: MlflowClient, state: State) -> int:
+    """Return up to which number a person's entry gives up what does not verify; 0 when everything does.
+
+    A journal that was deleted begins again at 1, so what named its newest entry is forgotten.
+    """
+    if not state.journal.damage:
+        return 0
+    if _registered(client, state.model + JOURNAL_SUFFIX) is None:
+        if state.anchor is not None:
+            client.delete_registered_model_tag(state.model, _ANCHOR)
+        return 1
+    return max(state.newest, 1)
+
+
 def follow(client: MlflowClient, model: str) -> tuple[JournalEntry, tuple[str, ...]]:
     """Let alias and anchor follow the journal, read all back until they agree; return the head and what the alias named before.
 

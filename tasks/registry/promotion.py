@@ -33,6 +33,7 @@ from parsimony.tasks.registry.journal import (
     fallback_note,
     follow,
     followed,
+    giving_up,
     in_production,
     known,
     look,
@@ -115,7 +116,7 @@ def rollback(registry: Registry, model: str, reason: str, to: str | None = None)
             state.require_whole()
         target = _target(client, state, to)
         verify_version(client, registry, model, target.version, target.digest)
-        mends = state.newest if state.journal.damage else 0
+        mends = giving_up(client, state)
         entry = append(client, registry, model, proposal("rollback", state.last, target, reason, mends=mends))
         if entry is None:
             raise InfrastructureError(f"the champion of {model} changed at the same moment; look again and repeat")

@@ -371,7 +371,7 @@ def test_evidence_of_a_promotion_that_may_have_happened_is_marked_and_settled(
 ) -> None:
     from parsimony.tasks import publish as module
 
-    decision, run = decision_on(tmp_path, "a"), tmp_path / "runs" / "one"
+    decision, run = replace(decision_on(tmp_path, "a"), reference="a"), tmp_path / "runs" / "one"
     run.mkdir(parents=True)
     observed: list[set[str]] = []
 
@@ -395,7 +395,7 @@ def test_evidence_of_a_promotion_that_may_have_happened_is_marked_and_settled(
     other.mkdir()
     monkeypatch.setattr(module, "promote", refused)
     with pytest.raises(PlanError):
-        publish.fn(decision_on(tmp_path, "b"), registry, other)
+        publish.fn(replace(decision_on(tmp_path, "b"), reference="b"), registry, other)
     assert not (other / PENDING).exists()
 
 
