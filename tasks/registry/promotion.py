@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from parsimony.bundle.folder import describe, described
+from parsimony.bundle.trial import try_out
 from parsimony.candidates import BuiltBundle
 from parsimony.decision.journal import Champion, JournalEntry, accepted, before_head, fold, withdrawn
 from parsimony.decision.records import Decision
@@ -206,7 +207,7 @@ def history(registry: Registry, model: str) -> tuple[JournalEntry, ...]:
 
 
 def download(registry: Registry, model: str, folder: Path) -> BuiltBundle:
-    """Fetch the champion's bundle into `folder`, verified against the journal; nothing of it is executed.
+    """Fetch the champion's bundle into `folder`, verified against the journal and tried out; nothing of it is executed.
 
     A folder that holds this bundle is kept, one that holds another bundle is replaced. Raises PlanError for a model
     without a champion or a folder with other things in it, InfrastructureError when the bundle is not the promoted one.
@@ -220,6 +221,7 @@ def download(registry: Registry, model: str, folder: Path) -> BuiltBundle:
         with tempfile.TemporaryDirectory() as work, new_folder(folder) as target:
             wanted = Verified(version=head.version, digest=head.digest)
             fetched = fetch_version(client, registry, model, wanted, Path(work))
+            try_out(Path(fetched.folder))
             shutil.copytree(fetched.folder, target, dirs_exist_ok=True)
     return describe(folder)
 
