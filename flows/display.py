@@ -82,5 +82,5 @@ def print_table(rows: list[tuple[str, ...]]) -> None:
     for column in table.columns[1:]:
         column.justify = "right"
     for row in rows[1:]:
-        table.add_row(*(Text(cell) for cell in row))
+        table.add_row(*(Text(printable(cell)) for cell in row))
     Console(width=None if sys.stdout.isatty() else _COLUMNS).print(table)

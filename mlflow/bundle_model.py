@@ -98,9 +98,11 @@ def _verified(folder: Path, manifest: dict[str, Any], name: str) -> bytes:
 def _read(path: Path) -> bytes:
     """Return the content of a regular file; ValueError for a link and everything else."""
     number = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
+    about = os.fstat(number)
+    if not stat.S_ISREG(about.st_mode) or about.st_nlink > 1:
+        os.close(number)
+        raise ValueError(f"{path.name} is a link or no regular file; it is not read")
     with os.fdopen(number, "rb") as stream:
-        if not stat.S_ISREG(os.fstat(number).st_mode) or os.fstat(number).st_nlink > 1:
-            raise ValueError(f"{path.name} is a link or no regular file; it is not read")
         return stream.read()
 
 
@@ -158,6 +160,14 @@ _WIRES = {"int": 0, "count": 0, "double": 1, "float": 5}
 _WIDTHS = {1: 8, 5: 4}
 BYTES = 2
 _CONTINUED = bytes(range(128, 256))
+# The same, as it is used: the word, whether it repeats, and how its values are written.
+_RULES = {
+    kind: {
+        number: (what.lstrip("*"), what[0] == "*", _WIRES.get(what.lstrip("*"), BYTES))
+        for number, what in fields.items()
+    }
+    for kind, fields in FIELDS.items()
+}
 
 
 def values_of(kind: str, message: memoryview) -> tuple[dict[int, list[Any]], int]:
@@ -165,29 +175,28 @@ def values_of(kind: str, message: memoryview) -> tuple[dict[int, list[Any]], int
 
     Raises ValueError for what two parsers could read differently.
     """
-    known, values, at, end, read = FIELDS[kind], dict[int, list[Any]](), 0, len(message), 0
+    rules, values, at, end, read = _RULES[kind], dict[int, list[Any]](), 0, len(message), 0
     while at < end:
         tag, at = number_at(message, at)
-        number, wire = tag >> 3, tag & 7
-        if (what := known.get(number)) is None:
+        number = tag >> 3
+        if (rule := rules.get(number)) is None:
             raise ValueError(f"found field {number} in a {kind}, which is not known; export the graph again")
         kept = values.get(number)
         if kept is None:
             kept = values[number] = []
-        elif what[0] != "*":
+        elif not rule[1]:
             raise ValueError(f"found field {number} of a {kind} twice; export the graph again")
-        at = _value(what, wire, message, at, kept)
+        at = _value(rule, tag & 7, message, at, kept)
         read += 1
-        if read > MOST_FIELDS or len(kept) > (MOST_DIMENSIONS if what == "*int" else MOST_PARTS):
+        if read > MOST_FIELDS or len(kept) > (MOST_DIMENSIONS if rule[0] == "int" else MOST_PARTS):
             raise ValueError(f"found too many values of field {number} of a {kind}; export the graph again")
     return values, read
 
 
-def _value(what: str, wire: int, message: memoryview, at: int, kept: list[Any]) -> int:
+def _value(rule: tuple[str, bool, int], wire: int, message: memoryview, at: int, kept: list[Any]) -> int:
     """Keep one value of a field, a count of numbers, or nothing; return the position behind it."""
-    word = what.lstrip("*")
-    own = _WIRES.get(word, BYTES)
-    if wire != own and not (wire == BYTES and what[0] == "*"):
+    word, repeats, own = rule
+    if wire != own and not (wire == BYTES and repeats):
         raise ValueError(f"found field type {wire}, expected {own}, as in the ONNX format; export the graph again")
     if wire == 0:
         value, at = number_at(message, at)
@@ -376,6 +385,8 @@ def problems_of(model: bytes) -> list[str]:
         for number, inside in FIELDS[kind].items():
             if number in values and inside.lstrip("*") in FIELDS:
                 waiting += [(inside.lstrip("*"), part, depth + 1) for part in values[number]]
+        if kind == "model" and 7 not in values:
+            raise ValueError("found no graph in it; export the graph again")
     _note_fills(walk)
     return walk.problems
 

@@ -41,6 +41,10 @@ class InfrastructureError(ParsimonyError):
     exit_code = 4
 
 
+class BundleError(InfrastructureError):
+    """A bundle cannot be predicted with: it is refused, its logits are not finite, or it ended the process that held it."""
+
+
 Severity = Literal["critical", "quarantine", "note"]
 
 

@@ -155,10 +155,11 @@ def _opened(path: Path) -> Iterator[tuple[BinaryIO, int]]:
         if error.errno == errno.ENXIO:  # a socket
             raise InfrastructureError(f"{path} is no regular file; it is not read") from error
         raise
+    about = os.fstat(number)
+    if not stat.S_ISREG(about.st_mode):
+        os.close(number)
+        raise InfrastructureError(f"{path} is no regular file; it is not read")
     with os.fdopen(number, "rb") as stream:
-        about = os.fstat(number)
-        if not stat.S_ISREG(about.st_mode):
-            raise InfrastructureError(f"{path} is no regular file; it is not read")
         if about.st_nlink > 1:
             raise InfrastructureError(f"{path} is a link; it is not read; put a copy of the file there")
         yield stream, about.st_size

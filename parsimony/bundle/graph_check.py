@@ -103,6 +103,8 @@ def problems_of(model: bytes) -> list[str]:
         for number, inside in FIELDS[kind].items():
             if number in values and inside.lstrip("*") in FIELDS:
                 waiting += [(inside.lstrip("*"), part, depth + 1) for part in values[number]]
+        if kind == "model" and 7 not in values:
+            raise ValueError("found no graph in it; export the graph again")
     _note_fills(walk)
     return walk.problems
 

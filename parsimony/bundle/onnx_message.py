@@ -50,6 +50,14 @@ _WIRES = {"int": 0, "count": 0, "double": 1, "float": 5}
 _WIDTHS = {1: 8, 5: 4}
 BYTES = 2
 _CONTINUED = bytes(range(128, 256))
+# The same, as it is used: the word, whether it repeats, and how its values are written.
+_RULES = {
+    kind: {
+        number: (what.lstrip("*"), what[0] == "*", _WIRES.get(what.lstrip("*"), BYTES))
+        for number, what in fields.items()
+    }
+    for kind, fields in FIELDS.items()
+}
 
 
 def values_of(kind: str, message: memoryview) -> tuple[dict[int, list[Any]], int]:
@@ -57,29 +65,28 @@ def values_of(kind: str, message: memoryview) -> tuple[dict[int, list[Any]], int
 
     Raises ValueError for what two parsers could read differently.
     """
-    known, values, at, end, read = FIELDS[kind], dict[int, list[Any]](), 0, len(message), 0
+    rules, values, at, end, read = _RULES[kind], dict[int, list[Any]](), 0, len(message), 0
     while at < end:
         tag, at = number_at(message, at)
-        number, wire = tag >> 3, tag & 7
-        if (what := known.get(number)) is None:
+        number = tag >> 3
+        if (rule := rules.get(number)) is None:
             raise ValueError(f"found field {number} in a {kind}, which is not known; export the graph again")
         kept = values.get(number)
         if kept is None:
             kept = values[number] = []
-        elif what[0] != "*":
+        elif not rule[1]:
             raise ValueError(f"found field {number} of a {kind} twice; export the graph again")
-        at = _value(what, wire, message, at, kept)
+        at = _value(rule, tag & 7, message, at, kept)
         read += 1
-        if read > MOST_FIELDS or len(kept) > (MOST_DIMENSIONS if what == "*int" else MOST_PARTS):
+        if read > MOST_FIELDS or len(kept) > (MOST_DIMENSIONS if rule[0] == "int" else MOST_PARTS):
             raise ValueError(f"found too many values of field {number} of a {kind}; export the graph again")
     return values, read
 
 
-def _value(what: str, wire: int, message: memoryview, at: int, kept: list[Any]) -> int:
+def _value(rule: tuple[str, bool, int], wire: int, message: memoryview, at: int, kept: list[Any]) -> int:
     """Keep one value of a field, a count of numbers, or nothing; return the position behind it."""
-    word = what.lstrip("*")
-    own = _WIRES.get(word, BYTES)
-    if wire != own and not (wire == BYTES and what[0] == "*"):
+    word, repeats, own = rule
+    if wire != own and not (wire == BYTES and repeats):
         raise ValueError(f"found field type {wire}, expected {own}, as in the ONNX format; export the graph again")
     if wire == 0:
         value, at = number_at(message, at)

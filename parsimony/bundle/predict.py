@@ -76,7 +76,10 @@ def load(folder: Path, *, threads: int = 1) -> Model:
 
 def _session(path: Path, model: bytes, threads: int) -> onnxruntime.InferenceSession:
     refuse_external_data(model, path)
-    return open_session(model, threads)
+    try:
+        return open_session(model, threads)
+    except Exception as error:  # ONNX Runtime raises whatever its C++ raises
+        raise InfrastructureError(f"{path} cannot be opened ({first_line(error, 300)}); export it again") from error
 
 
 def _tokenizer(folder: Path, kind: object, content: bytes | None) -> tokenizers.Tokenizer | None:
@@ -89,7 +92,10 @@ def _tokenizer(folder: Path, kind: object, content: bytes | None) -> tokenizers.
     text = tokenizer_text(content, folder / TOKENIZER)
     from tokenizers import Tokenizer
 
-    return without_panic(lambda: Tokenizer.from_str(text))
+    try:
+        return without_panic(lambda: Tokenizer.from_str(text))
+    except Exception as error:  # the tokenizers library raises nothing more telling
+        raise InfrastructureError(f"{folder / TOKENIZER} cannot be opened ({first_line(error, 300)})") from error
 
 
 def without_panic(step: Callable[[], T]) -> T:

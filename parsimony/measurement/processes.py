@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from parsimony.errors import InfrastructureError
+from parsimony.errors import BundleError, InfrastructureError
 from parsimony.measurement import machine
 
 WORKER = "parsimony.measurement.worker"
@@ -85,7 +85,7 @@ def _running(module: str, threads: int) -> Iterator[subprocess.Popen[str]]:
 
 
 def ask(process: subprocess.Popen[str], **order: object) -> dict[str, Any]:
-    """Give one order and return its reply; raise InfrastructureError with the last line of its errors when it ended."""
+    """Give one order and return its reply; raise BundleError when it refuses, or with the last line of its errors when it ended."""
     if process.stdin is None or process.stdout is None or process.stderr is None:
         raise InfrastructureError("a measuring process was started without pipes")
     try:
@@ -96,6 +96,8 @@ def ask(process: subprocess.Popen[str], **order: object) -> dict[str, Any]:
         line = ""
     if not line:
         why = process.stderr.read().strip().splitlines() or [f"exit status {process.wait()}"]
-        raise InfrastructureError(f"the measuring process ended: {why[-1][:300]}")
+        raise BundleError(f"the measuring process ended: {why[-1][:300]}")
     reply: dict[str, Any] = json.loads(line)
+    if "refused" in reply:
+        raise BundleError(str(reply["refused"]))
     return reply
