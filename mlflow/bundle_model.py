@@ -278,9 +278,12 @@ def parts_of(source: bytes | memoryview) -> dict[int, list[Any]]:
     while at < len(message):
         tag, at = number_at(message, at)
         value, at = number_at(message, at) if tag & 7 in (0, BYTES) else (_WIDTHS[tag & 7], at)
+        kept = parts.setdefault(tag >> 3, [])
         if tag & 7:
-            value, at = bytes(message[at : at + value]), at + value
-        parts.setdefault(tag >> 3, []).append(value)
+            kept.append(bytes(message[at : at + value]))
+            at += value
+        else:
+            kept.append(value)
     return parts
 
 
@@ -748,7 +751,7 @@ def _growth_of(kind: str, part: dict[str, Any]) -> int:
         _check_template(part)
     elif kind in ("BertProcessing", "RobertaProcessing"):
         for name in ("sep", "cls"):
-            pair = part.get(name)
+            pair: Any = part.get(name)
             _expect(isinstance(pair, list) and len(pair) == 2, f"{name} of its {kind} has another form")
             _whole(pair[1], 0, 4 * MOST_TOKENS, f"{name} of its {kind}")
     elif kind == "Strip" and "content" in part:

@@ -13,15 +13,27 @@ from pathlib import Path
 import pytest
 import resolver
 from bundles import write_tiny_bundle
+from tinymodels import tables, write_csv, write_tiny_base
 
 from parsimony.tasks.registry.versions import model_code
 
 SETTING = "ORT_DISABLE_TELEMETRY"
 WAIT_S = 12
-ROWS = "text,label\n" + "".join(
-    f"text number {i} about {'cats' if i % 2 else 'dogs'},{'ab'[i % 2]}\n" for i in range(400)
-)
-PLAN = 'model = "m"\n[data]\ntrain = "train.csv"\ntext = "text"\nlabel = "label"\n[search]\nfamilies = ["linear"]\n'
+PLAN = """
+model = "m"
+[data]
+train = "train.csv"
+text = "text"
+label = "label"
+[bases]
+names = ["base"]
+[search]
+families = ["linear"]
+budget_minutes = 1
+[gates]
+margin = 0.3
+underpowered = true
+"""
 STORED = (
     "import runpy, sys, time\nfrom types import SimpleNamespace\n"
     "model = runpy.run_path(sys.argv[1])['BundleModel']()\n"
@@ -111,9 +123,11 @@ def test_the_stored_model_code_looks_up_no_name(tmp_path: Path, environment: dic
 @pytest.mark.slow
 @traced
 def test_a_whole_run_looks_up_no_name(tmp_path: Path, environment: dict[str, str]) -> None:
-    (tmp_path / "train.csv").write_text(ROWS, encoding="utf-8")
+    write_csv(tmp_path / "train.csv", *tables())
+    write_tiny_base(tmp_path / "base")
     (tmp_path / "plan.toml").write_text(PLAN, encoding="utf-8")
-    code = "import sys; from parsimony.flows.cli.main import main; sys.exit(main(['run', 'plan.toml', *sys.argv[1:]]) not in (0, 1))"
-    _, looked_up = names(tmp_path, environment, "-c", code, "--set", "search.budget_minutes=1")
+    code = "import sys; from parsimony.flows.cli.main import main; sys.exit(main(['run', 'plan.toml']) not in (0, 1))"
+    _, looked_up = names(tmp_path, environment, "-c", code)
     assert looked_up == []
     assert queued(tmp_path) == []
+    assert list(tmp_path.glob(".parsimony/runs/*/receipt.json")) != []

@@ -168,9 +168,12 @@ def parts_of(source: bytes | memoryview) -> dict[int, list[Any]]:
     while at < len(message):
         tag, at = number_at(message, at)
         value, at = number_at(message, at) if tag & 7 in (0, BYTES) else (_WIDTHS[tag & 7], at)
+        kept = parts.setdefault(tag >> 3, [])
         if tag & 7:
-            value, at = bytes(message[at : at + value]), at + value
-        parts.setdefault(tag >> 3, []).append(value)
+            kept.append(bytes(message[at : at + value]))
+            at += value
+        else:
+            kept.append(value)
     return parts
 
 

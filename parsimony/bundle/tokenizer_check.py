@@ -197,7 +197,7 @@ def _growth_of(kind: str, part: dict[str, Any]) -> int:
         _check_template(part)
     elif kind in ("BertProcessing", "RobertaProcessing"):
         for name in ("sep", "cls"):
-            pair = part.get(name)
+            pair: Any = part.get(name)
             _expect(isinstance(pair, list) and len(pair) == 2, f"{name} of its {kind} has another form")
             _whole(pair[1], 0, 4 * MOST_TOKENS, f"{name} of its {kind}")
     elif kind == "Strip" and "content" in part:
