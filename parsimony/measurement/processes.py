@@ -99,5 +99,5 @@ def ask(process: subprocess.Popen[str], **order: object) -> dict[str, Any]:
         raise BundleError(f"the measuring process ended: {why[-1][:300]}")
     reply: dict[str, Any] = json.loads(line)
     if "refused" in reply:
-        raise BundleError(str(reply["refused"]))
+        raise BundleError(f"the measuring process ended: {reply['refused']}")
     return reply

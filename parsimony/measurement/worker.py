@@ -56,10 +56,12 @@ def serve(orders: TextIO, replies: TextIO, opened: Callable[[Path, int], Work] =
         order = json.loads(line)
         try:
             reply = hands.follow(order)
-        except ParsimonyError as error:  # of this bundle; another order may be followed
-            reply = {"refused": first_line(error)}
+        except ParsimonyError as error:  # of this bundle: it is the last reply
+            reply = {"refused": first_line(error, 300)}
         replies.write(json.dumps(reply) + "\n")
         replies.flush()
+        if "refused" in reply:
+            return
 
 
 @dataclass(slots=True, kw_only=True)

@@ -41,7 +41,9 @@ def test_a_candidate_without_finite_logits_is_a_row_with_its_reason(splits: Spli
     odd = describe(tmp_path / "b")
     judged = evaluate.fn(entry(odd), splits, HERE, tmp_path)
     assert (judged.bundle, judged.predictions) == (None, None)
-    assert judged.obstacle.startswith("it cannot be predicted with: the graph gives logits that are not finite")
+    assert judged.obstacle.startswith(
+        "it cannot be predicted with: the measuring process ended: the graph gives logits that are not finite"
+    )
     with pytest.raises(BundleError, match="logits that are not finite"):
         evaluate.fn(entry(odd, is_champion=True), splits, HERE, tmp_path)
 
