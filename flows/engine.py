@@ -18,6 +18,7 @@ from pathlib import Path
 from parsimony.errors import InfrastructureError
 from parsimony.flows.settings import Settings
 from parsimony.measurement.parent import end_with_parent
+from parsimony.tasks.registry.secrets import without_secrets
 
 _START_S = 300.0
 _EPHEMERAL = {"PREFECT_UI_ENABLED": "0", "PREFECT__SERVER_EPHEMERAL": "1", "PREFECT__SERVER_FINAL": "1"}
@@ -46,7 +47,7 @@ def serving(where: Settings) -> Iterator[None]:
 @contextlib.contextmanager
 def _started(errors: int) -> Iterator[subprocess.Popen[bytes]]:
     process = subprocess.Popen(
-        [sys.executable, "-m", "parsimony.flows.engine", str(os.getpid())],
+        [sys.executable, "-P", "-m", "parsimony.flows.engine", str(os.getpid())],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=errors,
@@ -72,7 +73,7 @@ def _address(process: subprocess.Popen[bytes], log: Path) -> str:
         time.sleep(0.1)
     said = log.read_text(encoding="utf-8", errors="replace").strip().splitlines() or ["it said nothing"]
     raise InfrastructureError(
-        f"Prefect's temporary server did not start: {said[-1].strip()[:200]}; the details are in {log}; or set {_ADDRESS} to a server"
+        f"Prefect's temporary server did not start: {without_secrets(said[-1].strip())[:200]}; the details are in {log}; or set {_ADDRESS} to a server"
     )
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from parsimony.errors import InfrastructureError
+from parsimony.files import home as home_in
 from parsimony.tasks.registry import database
 
 # Defaults for the libraries: no telemetry, no progress bars in logs, nothing executed from a registry, quick to fail.
@@ -27,6 +28,7 @@ _DEFAULTS = {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
     "MLFLOW_LOGGING_LEVEL": "WARNING",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "ORT_DISABLE_TELEMETRY": "1",
     "PREFECT_RESULTS_DEFAULT_SERIALIZER": "json",
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "TOKENIZERS_PARALLELISM": "false",
@@ -90,7 +92,7 @@ def look(environment: MutableMapping[str, str] = os.environ) -> Settings:
 
 
 def _home(environment: MutableMapping[str, str]) -> Path:
-    return Path(environment.get("PARSIMONY_HOME") or ".parsimony").expanduser().resolve()
+    return home_in(environment)
 
 
 def _file(home: Path) -> Path:

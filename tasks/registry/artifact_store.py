@@ -8,7 +8,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from parsimony.errors import InfrastructureError
-from parsimony.tasks.registry.refusals import failures, one_line, without_secrets
+from parsimony.tasks.registry.refusals import failures, one_line
+from parsimony.tasks.registry.secrets import without_secrets
 from parsimony.tasks.registry.tracking import Registry, connected, experiment_of
 
 _FOLDER = "parsimony-probe"

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from parsimony.bundle.folder import LABELS, MODEL, TOKENIZER, describe, described
+from parsimony.bundle.trial import try_out
 from parsimony.candidates import BuiltBundle
 from parsimony.decision.journal import (
     MOVES,
@@ -218,7 +219,7 @@ def notes(registry: Registry, model: str) -> tuple[str, ...]:
 
 
 def download(registry: Registry, model: str, folder: Path) -> BuiltBundle:
-    """Fetch the champion's bundle into `folder`, verified against the journal; nothing of it is executed.
+    """Fetch the champion's bundle into `folder`, verified against the journal and tried out; nothing of it is executed.
 
     A folder that holds this bundle is kept, one that holds another or a damaged one is replaced. Raises PlanError for a model
     without a champion or a folder with other things in it, InfrastructureError when the bundle is not the promoted one.
@@ -275,5 +276,6 @@ def _bundle(
     with tempfile.TemporaryDirectory() as work, new_folder(folder) as target:
         wanted = Verified(version=entry.version, digest=entry.digest)
         fetched = fetch_version(client, registry, model, wanted, Path(work))
+        try_out(Path(fetched.folder))
         shutil.copytree(fetched.folder, target, dirs_exist_ok=True)
     return describe(folder)

@@ -22,6 +22,7 @@ from parsimony.errors import InfrastructureError
 from parsimony.tasks.registry import database
 from parsimony.tasks.registry.metrics import numbers_of, params_of, search_numbers, search_params, search_tags, tags_of
 from parsimony.tasks.registry.refusals import SERVERS, explain, failures
+from parsimony.tasks.registry.secrets import shown_address
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -48,7 +49,7 @@ class Registry:
     def __post_init__(self) -> None:
         if not self.tracking_uri.startswith(SERVERS + _DATABASES):
             raise ValueError(
-                f"MLflow address {self.tracking_uri!r} is neither a server nor a database; "
+                f"MLflow address {shown_address(self.tracking_uri)!r} is neither a server nor a database; "
                 "use http://host:5000 or sqlite:////absolute/path/mlflow.db"
             )
 
