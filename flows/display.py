@@ -15,7 +15,7 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-from parsimony.reporting.formatting import duration
+from parsimony.reporting.formatting import duration, printable
 
 _LOGGER = "parsimony"
 _COLUMNS = 100  # of a table that goes to a file or a pipe
@@ -46,7 +46,7 @@ class Follower:
 
     def _line(self, stage: str, detail: str, left_s: float | None) -> str:
         left = "" if left_s is None else f"  (about {duration(left_s)} left)"
-        return f"{self._clock()}  {stage:<9} {detail}{left}"
+        return printable(f"{self._clock()}  {stage:<9} {detail}{left}")
 
     def _clock(self) -> str:
         minutes, seconds = divmod(int(time.monotonic() - self.begun), 60)
@@ -82,5 +82,5 @@ def print_table(rows: list[tuple[str, ...]]) -> None:
     for column in table.columns[1:]:
         column.justify = "right"
     for row in rows[1:]:
-        table.add_row(*(Text(cell) for cell in row))
+        table.add_row(*(Text(printable(cell)) for cell in row))
     Console(width=None if sys.stdout.isatty() else _COLUMNS).print(table)

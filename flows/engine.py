@@ -20,6 +20,7 @@ from pathlib import Path
 from parsimony.errors import InfrastructureError
 from parsimony.flows.settings import Settings
 from parsimony.measurement.parent import end_with_parent
+from parsimony.tasks.registry.secrets import without_secrets
 
 SERVER = "parsimony.flows.engine"
 _START_S = 300.0
@@ -70,7 +71,7 @@ def _set(values: Mapping[str, str]) -> Iterator[None]:
 @contextlib.contextmanager
 def _started(errors: int, token: str) -> Iterator[subprocess.Popen[bytes]]:
     process = subprocess.Popen(
-        [sys.executable, "-m", SERVER, str(os.getpid())],
+        [sys.executable, "-P", "-m", SERVER, str(os.getpid())],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=errors,
@@ -96,7 +97,7 @@ def _address(process: subprocess.Popen[bytes], log: Path) -> str:
         time.sleep(0.1)
     said = log.read_text(encoding="utf-8", errors="replace").strip().splitlines() or ["it said nothing"]
     raise InfrastructureError(
-        f"Prefect's temporary server did not start: {said[-1].strip()[:200]}; the details are in {log}; or set {_ADDRESS} to a server"
+        f"Prefect's temporary server did not start: {without_secrets(said[-1].strip())[:200]}; the details are in {log}; or set {_ADDRESS} to a server"
     )
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from parsimony.data.splits import Splits
 from parsimony.decision.procedure import Case
-from parsimony.decision.records import Rules
+from parsimony.decision.records import NOTHING_SAID, Rules, Standing
 from parsimony.flows import settings
 from parsimony.flows.forecast import Forecast
 from parsimony.flows.plan import Plan
@@ -23,7 +23,9 @@ from parsimony.flows.upkeep.leftovers import clear, running
 from parsimony.measurement.energy import Meter, meter
 from parsimony.measurement.records import TargetSettings
 from parsimony.tasks.builder import Build, building
-from parsimony.tasks.registry.promotion import champion
+from parsimony.tasks.publish import PENDING, settle
+from parsimony.tasks.registry.artifact_store import try_artifacts
+from parsimony.tasks.registry.promotion import reconcile
 from parsimony.tasks.registry.tracking import Registry
 
 log = logging.getLogger("parsimony.progress")
@@ -33,7 +35,8 @@ log = logging.getLogger("parsimony.progress")
 class Session:
     """A run in progress. Everything that is kept lies below `home`; what is this run's own below `folder`.
 
-    `stage_s` collects the seconds that each stage took; `test_reuse` is known once the test split was asked.
+    `stage_s` collects the seconds that each stage took; `test_reuse` is known once the test split was asked, `standing` once the
+    decision is due.
     """
 
     plan: Plan
@@ -48,6 +51,7 @@ class Session:
     begun: float = field(default_factory=time.monotonic)
     stage_s: dict[str, float] = field(default_factory=dict)
     test_reuse: int = 0
+    standing: Standing = NOTHING_SAID
 
     @property
     def folder(self) -> Path:
@@ -71,6 +75,7 @@ class Session:
             gates=self.rules.gates,
             targets=self.targets,
             test_rows=splits.dataset.test_rows,
+            standing=self.standing,
         )
 
     @contextlib.contextmanager
@@ -95,7 +100,11 @@ def session(plan: Plan) -> Iterator[Session]:
     where = settings.prepare()
     targets = preflight(plan)
     registry = Registry(tracking_uri=where.tracking_uri, artifact_root=where.artifact_root)
-    champion(registry, plan.model)  # a registry that does not respond is noticed before anything is trained
+    # A registry that does not respond, a damaged journal and a full store are noticed before anything is trained.
+    for line in reconcile(registry, plan.model):
+        log.warning("%s", line, extra={"stage": "registry", "detail": line, "left_s": None})
+    try_artifacts(registry, plan.model)
+    settle(registry, where.home / "runs")
     clear(where.home)
     with meter(plan.run.country) as energy, building() as build:
         run = Session(plan=plan, home=where.home, registry=registry, targets=targets, energy=energy, build=build)
@@ -103,5 +112,8 @@ def session(plan: Plan) -> Iterator[Session]:
             try:
                 yield run
             except BaseException:
-                shutil.rmtree(run.folder, ignore_errors=True)
+                if not (
+                    run.folder / PENDING
+                ).exists():  # else this run may have promoted, and its folder is the evidence
+                    shutil.rmtree(run.folder, ignore_errors=True)
                 raise

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from parsimony.errors import InfrastructureError
+from parsimony.files import home as home_in
 from parsimony.tasks.registry import database
 
 # Defaults for the libraries: no telemetry, no progress bars in logs, nothing executed from a registry, quick to fail.
@@ -91,7 +92,7 @@ def look(environment: MutableMapping[str, str] = os.environ) -> Settings:
 
 
 def _home(environment: MutableMapping[str, str]) -> Path:
-    return Path(environment.get("PARSIMONY_HOME") or ".parsimony").expanduser().resolve()
+    return home_in(environment)
 
 
 def _file(home: Path) -> Path:

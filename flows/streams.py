@@ -1,6 +1,7 @@
-"""Standard output and error that never cost a result.
+"""Standard output and error that never cost a result, nor let data steer the terminal.
 
-A sign that a stream's encoding does not hold becomes a plain one, and a reader that went away is no error of the run.
+What comes from data, labels, names or manifests may hold control characters, which are replaced; rich, which writes its own, gets the
+stream as it is, and texts that are clean. A sign that a stream's encoding does not hold becomes a plain one, and a reader that went away is no error of the run.
 """
 
 from __future__ import annotations
@@ -9,10 +10,13 @@ import codecs
 import contextlib
 import errno
 import os
+import re
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, TextIO
+
+from parsimony.errors import UNSAFE
 
 _HANDLER = "parsimony.plain"
 # What Python gives its streams by default; another choice is the user's.
@@ -21,6 +25,8 @@ _PLAIN = {
     "×": "x", "–": "-", "—": "-", "−": "-", "…": "...", "•": "*", "·": ".", "≥": ">=", "≤": "<=", "→": "->", "±": "+-",
     "‘": "'", "’": "'", "“": '"', "”": '"', "\N{NO-BREAK SPACE}": " ", "\N{NARROW NO-BREAK SPACE}": " ",
 }  # fmt: skip
+# `errors.UNSAFE` without what stands for the bytes of a file's name that was no text.
+_STEERING = re.compile(UNSAFE.pattern.replace(r"\ud800-\udfff", ""))
 _GONE = (errno.EPIPE, errno.EIO)
 
 
@@ -29,11 +35,18 @@ class Stream:
     """A text stream that goes on into nothing when its reader is gone."""
 
     stream: TextIO
+    is_rich: bool = False
+
+    @property
+    def rich_proxied_file(self) -> Stream:
+        """The stream that rich writes to: it looks for this name."""
+        return Stream(self.stream, is_rich=True)
 
     def write(self, text: str) -> int:
         """Write a text; return how many characters were taken."""
         try:
-            return self.stream.write(text)
+            self.stream.write(text if self.is_rich else _STEERING.sub("\N{REPLACEMENT CHARACTER}", text))
+            return len(text)
         except OSError as error:
             self._go_on(error)
             return len(text)

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,15 +15,20 @@ if TYPE_CHECKING:
 
 __all__ = ["load", "predict"]
 
+# ONNX Runtime's wheel sends usage events unless this is set before it is imported, by whomever, here or in a child.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+
 
 def load(folder: str | Path, *, threads: int = 1) -> Model:
     """Verify a bundle and load it for `threads` threads: `.predict(texts)`, `.probabilities(text)`, `.labels`.
 
-    Raises parsimony.errors.InfrastructureError when a file differs from the manifest or the graph breaks the contract.
+    A folder outside PARSIMONY_HOME is first tried out in a limited process of its own, once a process. Raises
+    parsimony.errors.InfrastructureError when a file differs from the manifest, the graph breaks the contract, or the trial fails.
     """
-    from parsimony.bundle.predict import load as load_bundle
+    from parsimony.bundle import predict, trial
 
-    return load_bundle(Path(folder), threads=threads)
+    trial.require(Path(folder))
+    return predict.load(Path(folder), threads=threads)
 
 
 def predict(bundle: str | Path | Model, texts: Sequence[str]) -> list[str]:

@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 from typing import Literal
+
+# Characters that break XML or UTF-8, split lines, steer a terminal, or turn the direction of what follows.
+UNSAFE = re.compile(
+    "[\\x00-\\x08\\x0b\\x0c\\x0e-\\x1f\\x7f-\\x9f\\ud800-\\udfff\\u2028-\\u202e\\u2066-\\u2069\\ufffe\\uffff]"
+)
 
 
 class ParsimonyError(Exception):
@@ -35,6 +41,10 @@ class InfrastructureError(ParsimonyError):
     exit_code = 4
 
 
+class BundleError(InfrastructureError):
+    """A bundle cannot be predicted with: it is refused, its logits are not finite, or it ended the process that held it."""
+
+
 Severity = Literal["critical", "quarantine", "note"]
 
 
@@ -47,6 +57,11 @@ def require(condition: bool, message: str) -> None:
 def require_finite(name: str, value: float) -> None:
     """Raise ValueError unless a value is a finite number."""
     require(math.isfinite(value), f"{name} is {value}, expected a finite number")
+
+
+def printable(text: str) -> str:
+    """Return text from outside with every control character replaced by the replacement character."""
+    return UNSAFE.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def first_line(error: BaseException, most: int | None = None) -> str:

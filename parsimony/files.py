@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
 import secrets
 import shutil
+import stat
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal, TypeAlias, cast
+from typing import BinaryIO, Literal, TypeAlias, cast
 
 from parsimony.errors import InfrastructureError
 
@@ -24,6 +26,12 @@ How: TypeAlias = Literal["alone", "together"]
 Patience: TypeAlias = Literal["try", "wait"]
 Waiting: TypeAlias = Callable[[], object]
 _CHUNK_BYTES = 1 << 20
+_MOST_MANIFEST_BYTES = 1 << 24
+
+
+def home(environment: Mapping[str, str] = os.environ) -> Path:
+    """Return the folder where our own runs keep everything: PARSIMONY_HOME, else `.parsimony` in the working folder."""
+    return Path(environment.get("PARSIMONY_HOME") or ".parsimony").expanduser().resolve()
 
 
 def digest_bytes(data: bytes) -> str:
@@ -33,10 +41,14 @@ def digest_bytes(data: bytes) -> str:
 
 def digest_file(path: Path) -> str:
     """Return the SHA-256 of a file, read in pieces of 1 MiB."""
+    with path.open("rb") as stream:
+        return _digest(stream)
+
+
+def _digest(stream: BinaryIO) -> str:
     digest = hashlib.sha256()
-    with path.open("rb") as handle:
-        while piece := handle.read(_CHUNK_BYTES):
-            digest.update(piece)
+    while piece := stream.read(_CHUNK_BYTES):
+        digest.update(piece)
     return digest.hexdigest()
 
 
@@ -99,52 +111,80 @@ def write_manifest(folder: Path, facts: Mapping[str, object]) -> None:
 def verify_folder(folder: Path) -> dict[str, object]:
     """Check every file against the manifest and return the manifest.
 
-    Raises InfrastructureError when the manifest cannot be read, or a file is missing, extra, changed, a link, or
-    outside the folder.
+    Raises InfrastructureError when the manifest cannot be read, or a file is missing, extra, changed, a link, anything but a
+    regular file, or outside the folder.
     """
+    return read_folder(folder)[0]
+
+
+def read_folder(folder: Path, keep: Collection[str] = ()) -> tuple[dict[str, object], dict[str, bytes]]:
+    """Do what `verify_folder` does, and return the content of the files to keep too: the bytes whose digest was taken."""
     manifest, listed = _read_manifest(folder)
     present = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_symlink() or not p.is_dir()}
     if present - {MANIFEST} != (names := {entry.uri for entry in listed}):
         odd = sorted((present - {MANIFEST}) ^ names)
         raise InfrastructureError(f"{folder} holds {odd} beside or without what its manifest lists; build it again")
-    for entry in listed:
-        _verify_file(folder, entry)
-    return manifest
+    return manifest, {entry.uri: content for entry in listed if (content := _verified(folder, entry, keep)) is not None}
 
 
 def _read_manifest(folder: Path) -> tuple[dict[str, object], tuple[FileRef, ...]]:
     """Return the manifest and the files that it lists, paths relative to the folder."""
     path = folder / MANIFEST
-    if not path.is_file():
+    if not os.path.lexists(path):
         raise InfrastructureError(f"{folder} has no {MANIFEST}: it is incomplete; build or download it again")
-    _refuse_link(path)
+    with _opened(path) as (stream, size):
+        if size > _MOST_MANIFEST_BYTES:
+            raise InfrastructureError(f"{path} has {size:,} bytes, expected at most {_MOST_MANIFEST_BYTES:,}")
+        text = stream.read(_MOST_MANIFEST_BYTES)
     try:
-        manifest: dict[str, object] = dict(json.loads(path.read_text(encoding="utf-8")))
+        manifest: dict[str, object] = dict(json.loads(str(text, "utf-8")))
         listed = tuple(
             FileRef(uri=str(entry["path"]), sha256=str(entry["sha256"]), size_bytes=int(entry["bytes"]))
             for entry in cast("Iterable[dict[str, str]]", manifest["files"])
         )
-    except (ValueError, TypeError, KeyError, RecursionError) as error:
+    except (ValueError, TypeError, KeyError, ArithmeticError, RecursionError) as error:
         raise InfrastructureError(f"{path} is not a manifest ({error}); build or download it again") from error
     if not listed:
         raise InfrastructureError(f"{path} lists no files; build or download it again")
     return manifest, listed
 
 
-def _refuse_link(path: Path) -> None:
-    if path.is_symlink() or path.stat().st_nlink > 1:
-        raise InfrastructureError(f"{path} is a link; it is not read; put a copy of the file there")
+@contextmanager
+def _opened(path: Path) -> Iterator[tuple[BinaryIO, int]]:
+    """Give a regular file, without following a link and without waiting for a pipe, and its size."""
+    try:
+        number = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
+    except OSError as error:
+        if path.is_symlink():
+            raise InfrastructureError(f"{path} is a link; it is not read; put a copy of the file there") from error
+        if error.errno == errno.ENXIO:  # a socket
+            raise InfrastructureError(f"{path} is no regular file; it is not read") from error
+        raise
+    about = os.fstat(number)
+    if not stat.S_ISREG(about.st_mode):
+        os.close(number)
+        raise InfrastructureError(f"{path} is no regular file; it is not read")
+    with os.fdopen(number, "rb") as stream:
+        if about.st_nlink > 1:
+            raise InfrastructureError(f"{path} is a link; it is not read; put a copy of the file there")
+        yield stream, about.st_size
 
 
-def _verify_file(folder: Path, entry: FileRef) -> None:
+def _verified(folder: Path, entry: FileRef, keep: Collection[str]) -> bytes | None:
+    """Compare a file with what its manifest says, and return its content where it is to be kept."""
     path = folder / entry.uri
-    _refuse_link(path)
-    if (size := path.stat().st_size) != entry.size_bytes:
-        raise InfrastructureError(f"{path} has {size:,} bytes, its manifest says {entry.size_bytes:,}; build it again")
-    if (digest := digest_file(path)) != entry.sha256:
+    with _opened(path) as (stream, size):
+        if size != entry.size_bytes:
+            raise InfrastructureError(
+                f"{path} has {size:,} bytes, its manifest says {entry.size_bytes:,}; build it again"
+            )
+        content = stream.read(size) if entry.uri in keep else None
+        digest = digest_bytes(content) if content is not None else _digest(stream)
+    if digest != entry.sha256:
         raise InfrastructureError(
             f"{path} has SHA-256 {digest[:12]}…, its manifest says {entry.sha256[:12]}…; build it again"
         )
+    return content
 
 
 @contextmanager

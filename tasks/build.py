@@ -16,6 +16,7 @@ from parsimony.compression.technique import DoesNotApplyError
 from parsimony.data.splits import Splits
 from parsimony.decision import gates
 from parsimony.decision.verdicts import Entry
+from parsimony.errors import BundleError
 from parsimony.measurement.prediction_cache import predictions_of
 from parsimony.measurement.records import TargetSettings
 from parsimony.tasks.builder import Build, NotBuiltError
@@ -46,10 +47,18 @@ def build(entry: Entry, checkpoint: Checkpoint, splits: Splits, windows: Windows
 
 @task(name="evaluate", task_run_name="evaluate {entry.id}", cache_policy=NO_CACHE)
 def evaluate(entry: Entry, splits: Splits, target: TargetSettings, home: Path) -> Entry:
-    """Return the entry with its predictions on the validation split, made one text at a time, and the first timing."""
+    """Return the entry with its predictions on the validation split, made one text at a time, and the first timing.
+
+    A candidate that cannot be predicted with is returned without its bundle, with the reason; the champion raises BundleError.
+    """
     if entry.bundle is None:
         return entry
-    predicted = predictions_of(entry.bundle, splits.texts("validation"), target, home / "predictions")
+    try:
+        predicted = predictions_of(entry.bundle, splits.texts("validation"), target, home / "predictions")
+    except BundleError as error:
+        if entry.is_champion:
+            raise
+        return replace(entry, bundle=None, obstacle=f"it cannot be predicted with: {error}"[:300])
     score = gates.score(splits.truth("validation"), predicted.classes, len(splits.dataset.labels))
     return replace(
         entry, predictions=np.asarray(predicted.classes), validation=score, measurements=(predicted.measurement,)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,13 +15,16 @@ from prefect.runtime import flow_run
 
 from parsimony import reporting
 from parsimony.decision.records import Decision
-from parsimony.errors import InfrastructureError
+from parsimony.errors import InfrastructureError, ParsimonyError
 from parsimony.reporting.receipt import dumps, receipt
-from parsimony.tasks.registry.promotion import champion, keep, promote
+from parsimony.tasks.registry.promotion import history, keep, promote
+from parsimony.tasks.registry.refusals import UnsettledError
+from parsimony.tasks.registry.stored_bundles import Verified
 from parsimony.tasks.registry.tracking import Recorded, Registry, attach, record
-from parsimony.tasks.registry.versions import Verified, register
+from parsimony.tasks.registry.versions import register, winner_of
 from parsimony.tasks.validation.quarantine import QUARANTINE
 
+PENDING = "promotion-pending"
 RECEIPT, PAGE, TEXT = "receipt.json", "report.html", "report.md"
 
 
@@ -35,7 +41,8 @@ class Published:
 def publish(decision: Decision, registry: Registry, folder: Path) -> Published:
     """Record the decision in MLflow, register its winner, write the report, promote; return the decision with its receipt.
 
-    The order matters: everything that a version needs exists before the journal names it.
+    The order matters: everything that a version needs, and the evidence for it, exists before the journal names it. A folder
+    with the file `promotion-pending` is of a run of which it is not known whether it promoted.
     """
     recorded = record(registry, decision, tags={"prefect.flow_run_id": str(flow_run.get_id() or "")})
     verified = _version(decision, registry, recorded)
@@ -49,7 +56,8 @@ def publish(decision: Decision, registry: Registry, folder: Path) -> Published:
     if decision.outcome == "kept":
         keep(registry, decision.model)
     elif verified is not None:
-        promote(registry, decision, verified)
+        with _pending(folder):
+            promote(registry, decision, verified)
     return Published(decision=decision, receipt=paper, folder=folder)
 
 
@@ -58,18 +66,44 @@ def _version(decision: Decision, registry: Registry, recorded: Recorded) -> Veri
     if decision.winner is None:
         return None
     if decision.outcome == "kept":
-        current = champion(registry, decision.model)
-        if current is None:
+        _, built = winner_of(decision)
+        entries = [e for e in history(registry, decision.model) if e.digest == built.digest]
+        if not entries:
             raise InfrastructureError(
                 f"{decision.model} has no champion any more, so there is nothing to keep; run again"
             )
-        return Verified(version=current.version, digest=current.digest)
+        return Verified(version=entries[-1].version, digest=built.digest)
     return register(
         registry,
         decision,
         version_card=reporting.version_card(decision),
         run_id_of_winner=recorded.of(decision.winner),
     )
+
+
+@contextmanager
+def _pending(folder: Path) -> Iterator[None]:
+    """Mark a run's folder while it may be promoting; a refusal that is certain takes the mark away."""
+    (folder / PENDING).touch()
+    try:
+        yield
+    except UnsettledError:
+        raise
+    except ParsimonyError:
+        (folder / PENDING).unlink()
+        raise
+    (folder / PENDING).unlink()
+
+
+def settle(registry: Registry, runs: Path) -> None:
+    """Take the mark from every run below `runs` whose promotion is in the journal: it was killed when it had promoted."""
+    for mark in runs.glob(f"*/{PENDING}"):
+        if not (mark.parent / RECEIPT).is_file():
+            continue
+        paper = json.loads((mark.parent / RECEIPT).read_text(encoding="utf-8"))
+        counted = history(registry, paper["model"])
+        if any(e.digest == paper["winner"]["digest"] and e.reason == paper["reason"] for e in counted):
+            mark.unlink(missing_ok=True)
 
 
 def write_files(decision: Decision, paper: dict[str, object], folder: Path) -> dict[str, Path]:

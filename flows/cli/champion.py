@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from parsimony.errors import PlanError
-from parsimony.flows.cli.shared import Verbs, registry, takes_json, verb
+from parsimony.flows.cli.shared import Verbs, registry, say, takes_json, verb
 
 
 def add(verbs: Verbs) -> None:
@@ -29,7 +29,8 @@ def champion(chosen: argparse.Namespace) -> int:
     if present is None:
         raise PlanError(f"{chosen.name} has no champion; run a plan with model = {chosen.name!r} first")
     if chosen.download:
-        promotion.download(place, chosen.name, Path(chosen.download))
+        present = promotion.fetch(place, chosen.name, Path(chosen.download))[0]
+    say(present.notes)
     if chosen.json:
         print(json.dumps(asdict(present)))
         return 0

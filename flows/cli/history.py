@@ -1,4 +1,4 @@
-"""`parsimony history`: every promotion and rollback of a model."""
+"""`parsimony history`: every promotion, rollback, hold and release of a model."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ import argparse
 import json
 from dataclasses import asdict
 
-from parsimony.flows.cli.shared import Verbs, registry, takes_json, verb
+from parsimony.flows.cli.shared import Verbs, registry, say, takes_json, verb
 
 
 def add(verbs: Verbs) -> None:
     """Declare the verb."""
-    parser = verb(verbs, history, "history", "show every promotion and rollback", "history support-tickets")
+    purpose = "show every promotion, rollback, hold and release"
+    parser = verb(verbs, history, "history", purpose, "history support-tickets")
     parser.add_argument("name", help="the registered model")
     takes_json(parser, "print it as JSON")
 
@@ -20,13 +21,15 @@ def history(chosen: argparse.Namespace) -> int:
     """Print the entries of the model's journal, oldest first."""
     from parsimony.tasks.registry import promotion
 
-    entries = promotion.history(registry(), chosen.name)
+    place = registry()
+    entries = promotion.history(place, chosen.name)
+    say(promotion.notes(place, chosen.name))
     if chosen.json:
         print(json.dumps([asdict(entry) for entry in entries]))
         return 0
     from parsimony.flows.display import print_table
     from parsimony.reporting.formatting import size
 
-    rows = [(e.kind, str(e.number), e.version, size(e.size_bytes), e.at, e.reason) for e in entries]
-    print_table([("what", "entry", "version", "size", "when", "why"), *rows])
+    rows = [(e.kind, str(e.number), e.version, size(e.size_bytes), e.at, e.by, e.reason) for e in entries]
+    print_table([("what", "entry", "version", "size", "when", "who", "why"), *rows])
     return 0

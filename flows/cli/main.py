@@ -10,13 +10,32 @@ from typing import TYPE_CHECKING
 
 from parsimony.errors import InfrastructureError, ParsimonyError
 from parsimony.flows import interrupts, settings, streams
-from parsimony.flows.cli import audit, bench, champion, clean, doctor, history, plan, predict, report, rotate, run
+from parsimony.flows.cli import (
+    audit,
+    bench,
+    champion,
+    clean,
+    doctor,
+    history,
+    hold,
+    plan,
+    predict,
+    reconcile,
+    release,
+    report,
+    rollback,
+    rotate,
+    run,
+)
+from parsimony.tasks.registry.secrets import without_secrets
 
 if TYPE_CHECKING:
     from parsimony.errors import Finding
     from parsimony.flows.interrupts import Interrupt
 
-_VERBS = (run, plan, rotate, champion, history, predict, report, audit, bench, doctor, clean)
+_VERBS = (
+    run, plan, rotate, champion, history, rollback, hold, release, reconcile, predict, report, audit, bench, doctor, clean,
+)  # fmt: skip
 _EXIT_CODES = (
     "exit status: 0 promoted or kept, 1 nothing passed, a receipt that does not hold or a machine that is not fit, 2 bad plan, "
     "3 bad data, 4 infrastructure"
@@ -52,26 +71,35 @@ def _status(chosen: argparse.Namespace, interrupt: Interrupt) -> int:
     verb: Callable[[argparse.Namespace], int] = chosen.verb
     try:
         return verb(chosen)
-    except Exception as error:  # a server that went away, a broken installation, a defect: one line, and the evidence
+    except (KeyboardInterrupt, SystemExit, GeneratorExit):
+        raise
+    except (
+        BaseException
+    ) as error:  # a server that went away, a broken installation, a panic, a defect: one line, and the evidence
         if interrupt.number is not None:  # what fails then fails because of it
             raise
         return _refused(error)
 
 
-def _refused(error: Exception) -> int:
+def _refused(error: BaseException) -> int:
     """Print what is refused as one line, with the findings where there are several, and return the exit status."""
     if isinstance(error, ParsimonyError):
-        print(f"parsimony: {error}", file=sys.stderr)
+        _tell(str(error))
         _list_findings(getattr(error, "findings", ()))
         return error.exit_code
     if isinstance(error, OSError):
-        print(f"parsimony: {error}; free or fix it and run again", file=sys.stderr)
+        _tell(f"{error}; free or fix it and run again")
     else:
-        print(f"parsimony: {_missing(error) or _evidence(error)}", file=sys.stderr)
+        _tell(_missing(error) or _evidence(error))
     return InfrastructureError.exit_code
 
 
-def _missing(error: Exception) -> str:
+def _tell(message: str) -> None:
+    """Print what is refused as one line, without the secrets of addresses."""
+    print(f"parsimony: {without_secrets(' '.join(message.splitlines()))}", file=sys.stderr)
+
+
+def _missing(error: BaseException) -> str:
     """Return the line that says which extra to install, "" when the error is another one.
 
     Both kinds of ImportError have no path: of a library that is not there, and of a name in an empty folder that is
@@ -83,13 +111,13 @@ def _missing(error: Exception) -> str:
     return "" if library == "parsimony" else f"{library} is not installed; pip install 'parsimony[flow]'"
 
 
-def _evidence(error: Exception) -> str:
+def _evidence(error: BaseException) -> str:
     """Keep the traceback in a file and return the line that names the error and the file."""
     first = (str(error).strip().splitlines() or [""])[0][:300]
     line = f"{type(error).__name__}: {first}"
     try:
         path = settings.prepare().home / "error.txt"
-        path.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
+        path.write_text(without_secrets("".join(traceback.format_exception(error))), encoding="utf-8")
     except (InfrastructureError, OSError) as refused:
         return f"{line}; the details could not be kept: {refused}"
     return f"{line}; the details are in {path}"
@@ -98,7 +126,7 @@ def _evidence(error: Exception) -> str:
 def _list_findings(findings: Sequence[Finding]) -> None:
     """Print every finding when there are several: file, row, column, reason."""
     for finding in findings[:_FINDINGS_SHOWN] if len(findings) > 1 else ():
-        print(f"  {finding.line()}", file=sys.stderr)
+        print(f"  {without_secrets(finding.line())}", file=sys.stderr)
     if len(findings) > _FINDINGS_SHOWN:
         print(f"  and {len(findings) - _FINDINGS_SHOWN} more", file=sys.stderr)
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import sys
 
 from parsimony.flows.cli.shared import Verbs, bundle_folder, takes_json, verb
+
+_BREAKS = re.compile(r"[\r\n\v\f]+")  # a label is one line
 
 
 def add(verbs: Verbs) -> None:
@@ -27,5 +30,7 @@ def predict(chosen: argparse.Namespace) -> int:
     for text in chosen.text or (line.rstrip("\n") for line in sys.stdin):
         shares = model.probabilities(text)
         label = max(shares, key=lambda name: shares[name])
-        print(json.dumps({"label": label, "share": round(shares[label], 4)}) if chosen.json else label)
+        print(
+            json.dumps({"label": label, "share": round(shares[label], 4)}) if chosen.json else _BREAKS.sub(" ", label)
+        )
     return 0

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -33,6 +34,19 @@ def takes_plan(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change a key of the plan")
 
 
+def takes_reason(parser: argparse.ArgumentParser) -> None:
+    """Let a verb take the reason that the journal keeps, with who gave it."""
+    parser.add_argument(
+        "--reason", required=True, metavar="WORDS", type=_words, help="why, for whoever reads the journal later"
+    )
+
+
+def _words(text: str) -> str:
+    if not text.strip():
+        raise argparse.ArgumentTypeError("it is empty; say why in a few words")
+    return text
+
+
 def takes_json(parser: argparse.ArgumentParser, purpose: str) -> None:
     """Let a verb print JSON instead of what is meant for people."""
     parser.add_argument("--json", action="store_true", help=purpose)
@@ -56,19 +70,24 @@ def bundle_folder(name: str) -> Iterator[Path]:
         yield Path(name)
         return
     from parsimony.files import is_complete
-    from parsimony.tasks.registry.promotion import champion, download
+    from parsimony.tasks.registry.promotion import cached, champion, kept_in
 
-    place = registry()
+    place, where = registry(), settings.look()
     present = champion(place, name)
     if present is None:
         raise PlanError(f"{name!r} is neither a folder with a bundle nor a model with a champion")
-    where = settings.look()
-    kept = where.home / "champions" / present.digest[:32]
-    if where.writable or is_complete(kept):
-        yield Path(download(place, name, kept).folder)
-        return
-    with tempfile.TemporaryDirectory() as work:
-        yield Path(download(place, name, Path(work) / "bundle").folder)
+    store = where.home / "champions"
+    usable = where.writable or is_complete(kept_in(store, present.digest))
+    with contextlib.nullcontext(store) if usable else tempfile.TemporaryDirectory() as folder:
+        current, bundle = cached(place, name, Path(folder))
+        say(current.notes)
+        yield Path(bundle.folder)
+
+
+def say(lines: Iterable[str]) -> None:
+    """Print what a person should know beside the result, a line each, on standard error."""
+    for line in lines:
+        print(f"parsimony: {line}", file=sys.stderr)
 
 
 def run_folder(name: str | None) -> Path:

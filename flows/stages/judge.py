@@ -21,6 +21,7 @@ from parsimony.tasks.lease import lease
 from parsimony.tasks.measure import measure as measure_task
 from parsimony.tasks.publish import Published
 from parsimony.tasks.publish import publish as publish_task
+from parsimony.tasks.registry.holds import standing
 from parsimony.tasks.registry.ledger import record_question
 
 
@@ -73,7 +74,8 @@ def certify(run: Session, splits: Splits, entries: Sequence[Entry], chosen: Shor
 
 
 def decide(run: Session, splits: Splits, entries: Sequence[Entry], chosen: Shortlist) -> Decision:
-    """Give every candidate its final word and name the winner."""
+    """Give every candidate its final word and name the winner, unless a person has stopped or withdrawn it."""
+    run.standing = standing(run.registry, run.plan.model)
     case = run.case(splits)
     comparisons = procedure.compare(case, entries, splits.truth("validation"))
     ruling = procedure.conclude(case, entries, chosen, comparisons)

@@ -76,7 +76,7 @@ def _standing(standing: Standing) -> Diagnosis:
     if standing.alias != head.version:
         alias = "nothing" if standing.alias is None else f"version {standing.alias}"
         message = f"the journal of {model} names version {head.version}, which counts; its alias names {alias}"
-        return Diagnosis(subject="journal", state="wrong", message=message, remedy=f"run the plan of {model} again")
+        return Diagnosis(subject="journal", state="wrong", message=message, remedy=f"parsimony reconcile {model}")
     moment = datetime.fromisoformat(head.at)
     ahead_s = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() - time.time()
     if ahead_s > _FUTURE_S:

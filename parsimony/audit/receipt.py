@@ -22,7 +22,7 @@ from parsimony.data.splits import Splits, read_splits
 from parsimony.decision import gates, procedure
 from parsimony.decision.certification import on_predictions
 from parsimony.decision.procedure import Case, RunFacts
-from parsimony.decision.records import Cost, GateSettings, Rules
+from parsimony.decision.records import NOTHING_SAID, Cost, GateSettings, Rules, Standing
 from parsimony.decision.verdicts import Entry
 from parsimony.errors import DataError, InfrastructureError
 from parsimony.files import MANIFEST, digest_file
@@ -78,6 +78,7 @@ def _again(paper: Paper, folder: Path, bundles: Mapping[str, Path]) -> Mapping[s
         gates=rules.gates,
         targets=tuple(TargetSettings(**target) for target in paper["targets"]),
         test_rows=splits.dataset.test_rows,
+        standing=_standing(paper.get("standing")),
     )
     entries = [_entry(candidate, splits, folder, bundles) for candidate in paper["candidates"]]
 
@@ -137,6 +138,13 @@ def _candidate(candidate: Paper) -> Candidate:
         tag=candidate["candidate"].partition("+")[0].partition("@")[2],
     )
     return Candidate(spec=spec, techniques=tuple(candidate["techniques"]))
+
+
+def _standing(said: Paper | None) -> Standing:
+    """Return what the receipt says a person had said; older receipts know of nothing."""
+    if said is None:
+        return NOTHING_SAID
+    return Standing(hold=said["hold"], withdrawn=tuple((one["digest"], one["reason"]) for one in said["withdrawn"]))
 
 
 def _cost(cost: Paper) -> Cost:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from parsimony.bundle.predict import MAX_CHARS, Model, averaged, read
+from parsimony.bundle.predict import MAX_CHARS, Model, averaged, finite, read, without_panic
 
 if TYPE_CHECKING:
     from tokenizers import Encoding
@@ -30,13 +30,17 @@ def many(model: Model) -> Callable[[Sequence[str]], list[int]] | None:
 def _logits(model: Model, texts: Sequence[str]) -> list[np.ndarray]:
     """Return the logits of each text, float32 [classes]; no more windows than texts are in the graph at once."""
     if model.tokenizer is None:
-        return list(model.session.run(["logits"], {"text": np.array(texts, dtype=object)})[0])
-    windows = [read(model, encoding) for encoding in model.tokenizer.encode_batch(texts)]
+        return [finite(row) for row in model.session.run(["logits"], {"text": np.array(texts, dtype=object)})[0]]
+    encode = model.tokenizer.encode_batch
+    windows = [read(model, encoding) for encoding in without_panic(lambda: encode(texts))]
     every = [window for of_text in windows for window in of_text]
     size = max(len(texts), 1)
     parts = (every[start : start + size] for start in range(0, len(every), size))
     rows = iter([row for part in parts for row in model.session.run(["logits"], padded(model, part))[0]])
-    return [averaged(list(islice(rows, len(of_text))), [len(window.ids) for window in of_text]) for of_text in windows]
+    return [
+        finite(averaged(list(islice(rows, len(of_text))), [len(window.ids) for window in of_text]))
+        for of_text in windows
+    ]
 
 
 def padded(model: Model, encodings: Sequence[Encoding]) -> dict[str, np.ndarray]:

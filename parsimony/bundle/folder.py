@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from parsimony.bundle.external_data import refuse_external_data
+from parsimony.bundle.tokenizer_check import check_tokenizer
 from parsimony.candidates import BuiltBundle
 from parsimony.errors import InfrastructureError
 from parsimony.files import MANIFEST, digest_file, folder_bytes, new_folder, verify_folder, write_manifest
 
 MODEL, TOKENIZER, LABELS = "model.onnx", "tokenizer.json", "labels.json"
 FORMAT = 1
+_MOST_LABELS, _MOST_LABEL_CHARS = 1_000_000, 10_000
 # How a text is read that is longer than what the tokenizer keeps: its beginning, or every window, averaged.
 Windows = Literal["first", "mean"]
 
@@ -32,9 +34,12 @@ def write_bundle(
 ) -> BuiltBundle:
     """Write a bundle under a temporary name, manifest last, and rename it to `target`.
 
-    A graph that takes text reads all of it, so `windows` is only kept beside a tokenizer. Raises InfrastructureError when the graph keeps weights in other files.
+    A graph that takes text reads all of it, so `windows` is only kept beside a tokenizer. Raises InfrastructureError when the graph or the
+    tokenizer holds what `load` refuses.
     """
     refuse_external_data(model, target / MODEL)
+    if tokenizer is not None:
+        tokenizer_text(tokenizer.encode(), target / TOKENIZER)
     with new_folder(target) as work:
         fill_bundle(work, model=model, tokenizer=tokenizer, labels=labels, lineage=lineage, windows=windows)
     return describe(target)
@@ -67,6 +72,29 @@ def windows_of(manifest: Mapping[str, object]) -> Windows:
             return known  # type: ignore[no-any-return]
     raise InfrastructureError(
         f"{MANIFEST} says windows {manifest['windows']!r}, expected 'first' or 'mean'; a newer Parsimony may read it"
+    )
+
+
+def tokenizer_text(content: bytes, path: Path) -> str:
+    """Return a tokenizer, read from `path`, as text; InfrastructureError when it may not be opened (see `tokenizer_check`)."""
+    try:
+        return check_tokenizer(content)
+    except ValueError as error:
+        raise InfrastructureError(f"{path} is not a tokenizer for a bundle: {error}") from error
+
+
+def labels_of(content: bytes, path: Path) -> tuple[str, ...]:
+    """Return the labels, read from `path`; InfrastructureError when they are no list of different texts."""
+    try:
+        labels = json.loads(str(content, "utf-8"))
+        is_sound = isinstance(labels, list) and 0 < len(labels) <= _MOST_LABELS and set(map(type, labels)) == {str}
+        if is_sound and max(map(len, labels)) <= _MOST_LABEL_CHARS and len(set(labels)) == len(labels):
+            "".join(labels).encode()
+            return tuple(labels)
+    except (ValueError, RecursionError) as error:
+        raise InfrastructureError(f"{path} is not a list of labels ({error}); build it again") from error
+    raise InfrastructureError(
+        f"{path} is not a list of 1 to {_MOST_LABELS:,} different texts of at most {_MOST_LABEL_CHARS:,} characters; build it again"
     )
 
 

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
 from parsimony.bundle.external_data import refuse_external_data
-from parsimony.bundle.folder import LABELS, MODEL, TOKENIZER, Windows, windows_of
-from parsimony.errors import InfrastructureError
-from parsimony.files import MANIFEST, verify_folder
+from parsimony.bundle.folder import LABELS, MODEL, TOKENIZER, Windows, labels_of, tokenizer_text, windows_of
+from parsimony.errors import InfrastructureError, first_line
+from parsimony.files import MANIFEST, read_folder
 from parsimony.runtimes.onnxruntime_cpu import open_session
 
 if TYPE_CHECKING:
     import onnxruntime
     import tokenizers
 
+T = TypeVar("T")
 MAX_CHARS = 20_000  # a longer text is cut before it reaches the tokenizer, which would keep every overflowing piece
 
 
@@ -50,14 +50,18 @@ class Model:
 
 
 def load(folder: Path, *, threads: int = 1) -> Model:
-    """Verify a bundle and load it for `threads` threads; the graph is read from bytes, external data refused.
+    """Verify a bundle and load it for `threads` threads, each file from the bytes that were verified.
 
-    Raises InfrastructureError when a file differs from the manifest or the graph breaks the bundle's contract.
+    What no bundle of ours holds is refused before a library sees it. Raises InfrastructureError when a file differs from the manifest or
+    the graph breaks the bundle's contract. A bundle of a stranger is tried out first (see `trial`).
     """
-    manifest = verify_folder(folder)
-    tokenizer = _tokenizer(folder, manifest.get("input"))
-    session = _session(folder / MODEL, threads)
-    labels = tuple(json.loads((folder / LABELS).read_text(encoding="utf-8")))
+    manifest, content = read_folder(folder, keep=(MODEL, TOKENIZER, LABELS))
+    for name in (MODEL, LABELS):
+        if name not in content:
+            raise InfrastructureError(f"{folder} holds no {name}; build it again")
+    labels = labels_of(content[LABELS], folder / LABELS)
+    tokenizer = _tokenizer(folder, manifest.get("input"), content.get(TOKENIZER))
+    session = _session(folder / MODEL, content[MODEL], threads)
     inputs = tuple(node.name for node in session.get_inputs())
     allowed = {"text"} if tokenizer is None else {"input_ids", "attention_mask"}
     if not inputs or not set(inputs) <= allowed:
@@ -70,20 +74,38 @@ def load(folder: Path, *, threads: int = 1) -> Model:
     return Model(labels=labels, session=session, tokenizer=tokenizer, inputs=inputs, windows=windows_of(manifest))
 
 
-def _session(path: Path, threads: int) -> onnxruntime.InferenceSession:
-    model = path.read_bytes()
+def _session(path: Path, model: bytes, threads: int) -> onnxruntime.InferenceSession:
     refuse_external_data(model, path)
-    return open_session(model, threads)
+    try:
+        return open_session(model, threads)
+    except Exception as error:  # ONNX Runtime raises whatever its C++ raises
+        raise InfrastructureError(f"{path} cannot be opened ({first_line(error, 300)}); export it again") from error
 
 
-def _tokenizer(folder: Path, kind: object) -> tokenizers.Tokenizer | None:
+def _tokenizer(folder: Path, kind: object, content: bytes | None) -> tokenizers.Tokenizer | None:
     if kind == "text":
         return None
     if kind != "tokens":
         raise InfrastructureError(f"{folder / MANIFEST} says input {kind!r}, expected 'tokens' or 'text'")
+    if content is None:
+        raise InfrastructureError(f"{folder} holds no {TOKENIZER}; build it again")
+    text = tokenizer_text(content, folder / TOKENIZER)
     from tokenizers import Tokenizer
 
-    return Tokenizer.from_file(str(folder / TOKENIZER))
+    try:
+        return without_panic(lambda: Tokenizer.from_str(text))
+    except Exception as error:  # the tokenizers library raises nothing more telling
+        raise InfrastructureError(f"{folder / TOKENIZER} cannot be opened ({first_line(error, 300)})") from error
+
+
+def without_panic(step: Callable[[], T]) -> T:
+    """Do what the tokenizers library does; raise InfrastructureError where it panics, which is no Exception in its eyes."""
+    try:
+        return step()
+    except BaseException as error:
+        if type(error).__name__ != "PanicException":
+            raise
+        raise InfrastructureError(f"the tokenizer broke ({first_line(error, 200)}); build the bundle again") from error
 
 
 def thread_settings(model: Model) -> dict[str, object]:
@@ -101,7 +123,8 @@ def feeds(model: Model, text: str) -> list[dict[str, np.ndarray]]:
     text = text[:MAX_CHARS]
     if model.tokenizer is None:
         return [{"text": np.array([text], dtype=object)}]
-    return [_inputs(model, encoding) for encoding in read(model, model.tokenizer.encode(text))]
+    encode = model.tokenizer.encode
+    return [_inputs(model, encoding) for encoding in read(model, without_panic(lambda: encode(text)))]
 
 
 def read(model: Model, encoding: tokenizers.Encoding) -> list[tokenizers.Encoding]:
@@ -117,11 +140,21 @@ def _inputs(model: Model, encoding: tokenizers.Encoding) -> dict[str, np.ndarray
 def logits(model: Model, text: str) -> np.ndarray:
     """Return the logits of one text, float32 [classes], in the order of the labels.
 
-    Of several windows, each read by itself, the mean, weighted by their tokens.
+    Of several windows, each read by itself, the mean, weighted by their tokens. Raises InfrastructureError when they are not finite: the
+    largest of what is no number would be a label.
     """
     windows = feeds(model, text)
     rows = [model.session.run(["logits"], window)[0][0] for window in windows]
-    return averaged(rows, [window[model.inputs[0]].shape[-1] for window in windows])
+    return finite(averaged(rows, [window[model.inputs[0]].shape[-1] for window in windows]))
+
+
+def finite(values: np.ndarray) -> np.ndarray:
+    """Return logits; InfrastructureError when one of them is not a finite number."""
+    if not np.isfinite(values).all():
+        raise InfrastructureError(
+            "the graph gives logits that are not finite, so there is no label; build the bundle again"
+        )
+    return values
 
 
 def averaged(rows: Sequence[np.ndarray], tokens: Sequence[int]) -> np.ndarray:

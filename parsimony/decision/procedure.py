@@ -17,7 +17,16 @@ from parsimony.data.splits import Splits
 from parsimony.data.table import Dataset
 from parsimony.decision import certification, verdicts, winner
 from parsimony.decision.certification import Tests
-from parsimony.decision.records import Cost, Decision, GateSettings, Judged, Outcome, TestSet
+from parsimony.decision.records import (
+    NOTHING_SAID,
+    Cost,
+    Decision,
+    GateSettings,
+    Judged,
+    Outcome,
+    Standing,
+    TestSet,
+)
 from parsimony.decision.shortlist import Comparison, Shortlist, shortlist
 from parsimony.decision.verdicts import Entry
 from parsimony.measurement.records import TargetSettings
@@ -25,12 +34,14 @@ from parsimony.measurement.records import TargetSettings
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """What a decision is about: the reference's id, the promises, the targets, and how many test rows decide."""
+    """What a decision is about: the reference's id, the promises, the targets, how many test rows decide, and what a person
+    has said about promotions before."""
 
     reference: str
     gates: GateSettings
     targets: tuple[TargetSettings, ...]
     test_rows: int
+    standing: Standing = NOTHING_SAID
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +99,7 @@ def conclude(case: Case, entries: Sequence[Entry], chosen: Shortlist, comparison
     """Give every candidate its final word and name the winner."""
     left_out = dict(chosen.left_out)
     judged = tuple(verdicts.verdict(e, case.targets, case.gates, left_out, case.reference) for e in entries)
-    outcome, name, reason = winner.decide(judged)
+    outcome, name, reason = winner.decide(judged, case.standing)
     return Ruling(
         judged=judged,
         outcome=outcome,
@@ -122,4 +133,5 @@ def decision_of(case: Case, ruling: Ruling, dataset: Dataset, facts: RunFacts) -
         seed=facts.seed,
         started_at=facts.started_at,
         run_id=facts.run_id,
+        standing=case.standing,
     )

@@ -121,6 +121,22 @@ class Rules:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """What a person has said in the journal before a decision: why promotions are held ("" when they are not), and which
+    bundles were withdrawn: (digest, reason)."""
+
+    hold: str = ""
+    withdrawn: tuple[tuple[str, str], ...] = ()
+
+    def bar(self, digest: str) -> str:
+        """Return why a bundle is not promoted, "" when nothing is in its way."""
+        return self.hold or dict(self.withdrawn).get(digest, "")
+
+
+NOTHING_SAID = Standing()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Judged:
     """Everything that is known about one candidate at the end of a run."""
 
@@ -194,6 +210,7 @@ class Decision:
     seed: int
     started_at: str
     run_id: str
+    standing: Standing = NOTHING_SAID
 
     def __post_init__(self) -> None:
         require((self.winner is None) == (self.outcome == "none"), "a winner goes with promoted or kept")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from parsimony.decision.records import GateResult, Judged, Outcome
+from parsimony.decision.records import NOTHING_SAID, GateResult, Judged, Outcome, Standing
 
 # A new model must be at least this much smaller than the champion to replace one that still passes.
 SMALLER_STEP = 0.05
@@ -32,8 +32,30 @@ def _rank(judged: Judged) -> tuple[int, float, str]:
     return judged.bundle.size_bytes, -judged.certificate.difference, judged.bundle.digest
 
 
-def decide(judged: Sequence[Judged]) -> tuple[Outcome, str | None, str]:
+def decide(judged: Sequence[Judged], standing: Standing = NOTHING_SAID) -> tuple[Outcome, str | None, str]:
     """Return the outcome, the winner's id and the reason.
+
+    What would be promoted while promotions are held, or was rolled back, is not: a champion that may stay stays. Where it
+    fails a gate, what was not rolled back may replace it.
+    """
+    outcome, name, reason = _by_the_gates(judged)
+    winner = next((j for j in judged if j.candidate == name), None)
+    bar = standing.bar(winner.bundle.digest) if outcome == "promoted" and winner and winner.bundle else ""
+    if not bar:
+        return outcome, name, reason
+    stopped = f"{name} would be promoted ({reason}), but {bar}"
+    champion = next((j for j in judged if j.is_champion), None)
+    if champion is not None and not _no_longer_passes(champion):
+        return "kept", champion.candidate, f"{stopped}; the champion stays"
+    if standing.hold:
+        return "none", None, f"{stopped}; what is in production stays"
+    gone = dict(standing.withdrawn)
+    outcome, name, reason = _by_the_gates([j for j in judged if j.bundle is None or j.bundle.digest not in gone])
+    return outcome, name, f"{stopped}; {reason}"
+
+
+def _by_the_gates(judged: Sequence[Judged]) -> tuple[Outcome, str | None, str]:
+    """Return the outcome, the winner's id and the reason, whatever a person has said.
 
     A champion that still passes stays unless a new model is smaller by at least the step, or not larger by the step and
     better beyond noise: production is not changed for noise. One that is inconclusive stays unless a new model is smaller

@@ -23,14 +23,27 @@ def predictions_of(bundle: BuiltBundle, texts: Texts, target: TargetSettings, st
     """Return the class numbers [texts] and the measurement of a bundle, from the store or from a fresh process.
 
     The key holds the bundle, the texts, the target, the machine and the code: predictions of another processor are never
-    used, because quantised kernels predict differently there.
+    used, because quantised kernels predict differently there. What is kept is kept with its digest, and made again when it is
+    not what was written under this key.
     """
     here = machine.environment(target.threads)
     what = (bundle.digest, texts.digest, target.name, target.threads, here.cpu, here.isa, here.versions)
-    path = store / f"{digest_of(code_digest(*ROOMS), *what)[:32]}.json"
-    if path.is_file():
-        kept = json.loads(path.read_text(encoding="utf-8"))
-        return Predicted(classes=np.array(kept["classes"]), measurement=from_json(kept["measurement"]))
+    key = digest_of(code_digest(*ROOMS), *what)
+    path = store / f"{key[:32]}.json"
+    if (kept := _kept(path, key)) is not None:
+        return kept
     predicted = judge(Path(bundle.folder), texts.texts, target)
-    write_json(path, {"classes": predicted.classes.tolist(), "measurement": to_json(predicted.measurement)})
+    said = {"classes": predicted.classes.tolist(), "measurement": to_json(predicted.measurement)}
+    write_json(path, {**said, "sha256": digest_of(key, said)})
     return predicted
+
+
+def _kept(path: Path, key: str) -> Predicted | None:
+    """Return what is kept under a key; None when nothing is, or something else."""
+    try:
+        said = dict(json.loads(path.read_text(encoding="utf-8")))
+        if said.pop("sha256", None) != digest_of(key, said):
+            return None
+        return Predicted(classes=np.array(said["classes"]), measurement=from_json(said["measurement"]))
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):
+        return None

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from parsimony.errors import InfrastructureError
+from parsimony.errors import BundleError, InfrastructureError
 from parsimony.measurement import machine
 from parsimony.measurement.host_lock import host_lock
 
@@ -63,7 +63,13 @@ def once(do: str, threads: int) -> dict[str, Any]:
 @contextlib.contextmanager
 def _running(module: str, threads: int) -> Iterator[subprocess.Popen[str]]:
     process = subprocess.Popen(
-        [sys.executable, "-m", module, str(os.getpid())],
+        [
+            sys.executable,
+            "-P",
+            "-m",
+            module,
+            str(os.getpid()),
+        ],  # -P: no module of the folder where this one was started
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -82,7 +88,7 @@ def _running(module: str, threads: int) -> Iterator[subprocess.Popen[str]]:
 
 
 def ask(process: subprocess.Popen[str], **order: object) -> dict[str, Any]:
-    """Give one order and return its reply; raise InfrastructureError with the last line of its errors when it ended."""
+    """Give one order and return its reply; raise BundleError when it refuses, or with the last line of its errors when it ended."""
     if process.stdin is None or process.stdout is None or process.stderr is None:
         raise InfrastructureError("a measuring process was started without pipes")
     try:
@@ -93,6 +99,8 @@ def ask(process: subprocess.Popen[str], **order: object) -> dict[str, Any]:
         line = ""
     if not line:
         why = process.stderr.read().strip().splitlines() or [f"exit status {process.wait()}"]
-        raise InfrastructureError(f"the measuring process ended: {why[-1][:300]}")
+        raise BundleError(f"the measuring process ended: {why[-1][:300]}")
     reply: dict[str, Any] = json.loads(line)
+    if "refused" in reply:
+        raise BundleError(f"the measuring process ended: {reply['refused']}")
     return reply

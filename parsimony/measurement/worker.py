@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from parsimony.bundle import batch, predict
+from parsimony.errors import ParsimonyError, first_line
 from parsimony.measurement import machine
 from parsimony.measurement.parent import end_with_parent
 
@@ -49,27 +50,43 @@ def serve(orders: TextIO, replies: TextIO, opened: Callable[[Path, int], Work] =
 
     `opened` makes work of what `load` names: a bundle, or a workload that is known beforehand.
     """
-    work: Work | None = None
-    texts: list[str] = []
+    hands = _Hands(opened=opened)
     gc.disable()
     for line in orders:
         order = json.loads(line)
-        if order["do"] == "load":
-            work = opened(Path(order["bundle"]), order["threads"])
-            texts = json.loads(Path(order["texts"]).read_text(encoding="utf-8"))
-            reply = {**work.threads, "affinity": machine.affinity(), "batches": work.many is not None}
-        elif order["do"] == "memory":
-            reply = {"peak_rss_bytes": peak_rss_bytes()}
-        elif order["do"] == "peaks":
-            reply = _peaks(order["threads"])
-        elif order["do"] not in _TIMED:
-            raise ValueError(f"found the order {order['do']!r}, expected {_ORDERS}")
-        elif work is None:
-            raise ValueError(f"found the order {order['do']!r} before 'load'")
-        else:
-            reply = _TIMED[order["do"]](work, texts, order)
+        try:
+            reply = hands.follow(order)
+        except ParsimonyError as error:  # of this bundle: it is the last reply
+            reply = {"refused": first_line(error, 300)}
         replies.write(json.dumps(reply) + "\n")
         replies.flush()
+        if "refused" in reply:
+            return
+
+
+@dataclass(slots=True, kw_only=True)
+class _Hands:
+    """What is held between two orders."""
+
+    opened: Callable[[Path, int], Work]
+    work: Work | None = None
+    texts: list[str] = field(default_factory=list)
+
+    def follow(self, order: dict[str, Any]) -> dict[str, Any]:
+        """Follow one order and return the reply."""
+        if order["do"] == "load":
+            self.work = self.opened(Path(order["bundle"]), order["threads"])
+            self.texts = json.loads(Path(order["texts"]).read_text(encoding="utf-8"))
+            return {**self.work.threads, "affinity": machine.affinity(), "batches": self.work.many is not None}
+        if order["do"] == "memory":
+            return {"peak_rss_bytes": peak_rss_bytes()}
+        if order["do"] == "peaks":
+            return _peaks(order["threads"])
+        if order["do"] not in _TIMED:
+            raise ValueError(f"found the order {order['do']!r}, expected {_ORDERS}")
+        if self.work is None:
+            raise ValueError(f"found the order {order['do']!r} before 'load'")
+        return _TIMED[order["do"]](self.work, self.texts, order)
 
 
 def _predict(work: Work, texts: list[str], order: dict[str, Any]) -> dict[str, Any]:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import math
-import re
 
-# Characters that break XML or UTF-8, split lines, or turn the direction of what follows.
-UNSAFE = re.compile(
-    "[\\x00-\\x08\\x0b\\x0c\\x0e-\\x1f\\x7f-\\x9f\\ud800-\\udfff\\u2028-\\u202e\\u2066-\\u2069\\ufffe\\uffff]"
-)
+from parsimony.errors import UNSAFE as UNSAFE
+from parsimony.errors import printable as printable
+
 MINUS = "\N{MINUS SIGN}"
 NONE = "\N{EN DASH}"
 
@@ -109,11 +107,6 @@ def counted(value: float, noun: str) -> str:
 def megabytes(size_bytes: int, digits: int = 3) -> str:
     """Return a size in MB for a column of sizes, without unit and separators: 0.221, 3.74, 91.0, 1320."""
     return significant(size_bytes / 1e6, digits if size_bytes >= 100_000 else 1).replace(",", "")
-
-
-def printable(text: str) -> str:
-    """Return text from outside with every control character replaced by the replacement character."""
-    return UNSAFE.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def clip(text: str, limit: int) -> str:

@@ -10,7 +10,7 @@ from dataclasses import asdict
 
 from parsimony.candidates import CHAMPION_SHAPE
 from parsimony.data.table import Dataset
-from parsimony.decision.records import Certificate, Cost, Decision, GateResult, GateSettings, Judged, Score
+from parsimony.decision.records import Certificate, Cost, Decision, GateResult, GateSettings, Judged, Score, Standing
 from parsimony.measurement.json_format import Json, to_json
 from parsimony.measurement.records import TargetSettings
 from parsimony.reporting.facts import champion_of, slowest, steps_to, worst_first
@@ -41,6 +41,7 @@ def receipt(decision: Decision, *, version: str | None) -> Json:
         ],
         "gates": _settings(decision.gates),
         "targets": [_target(target) for target in decision.targets],
+        **_standing(decision.standing),
         "data": _data(decision.dataset),
         "smallest_certifiable_margin": decision.smallest_certifiable_margin,
         "test_reuse": decision.test_reuse,
@@ -201,6 +202,14 @@ def _target(target: TargetSettings) -> Json:
         "peak_rss_bytes": target.peak_rss_bytes,
         "size_bytes": target.size_bytes,
     }
+
+
+def _standing(standing: Standing) -> Json:
+    """Return what a person had said about promotions before the decision, under a key of its own; nothing when nobody had."""
+    if not standing.hold and not standing.withdrawn:
+        return {}
+    withdrawn = [{"digest": digest, "reason": reason} for digest, reason in standing.withdrawn]
+    return {"standing": {"hold": standing.hold, "withdrawn": withdrawn}}
 
 
 def _data(dataset: Dataset) -> Json:

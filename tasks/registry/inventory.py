@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from parsimony.decision.journal import JournalEntry
+from parsimony.decision.journal import MOVES, JournalEntry
 from parsimony.errors import ParsimonyError
 from parsimony.tasks.registry import database
-from parsimony.tasks.registry.promotion import ALIAS, JOURNAL_SUFFIX, history
+from parsimony.tasks.registry.entries import JOURNAL_SUFFIX
+from parsimony.tasks.registry.journal import ALIAS, look
 from parsimony.tasks.registry.tracking import Registry, connected
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
 
 _MOST_MODELS = 1000
 _PROMOTIONS_KEPT = 5
@@ -26,7 +31,7 @@ class Standing:
     @property
     def head(self) -> JournalEntry | None:
         """The entry that names the champion; None where there is none."""
-        return self.entries[-1] if self.entries else None
+        return next((entry for entry in reversed(self.entries) if entry.kind in MOVES), None)
 
     @property
     def kept_digests(self) -> frozenset[str]:
@@ -45,18 +50,21 @@ def standings(registry: Registry) -> tuple[Standing, ...]:
     if file is not None and not file.exists():
         return ()
     with connected(registry) as client:
-        journals = client.search_registered_models(f"name LIKE '%{JOURNAL_SUFFIX}'", max_results=_MOST_MODELS)
-        models = sorted(journal.name.removesuffix(JOURNAL_SUFFIX) for journal in journals)
         present = {
             model.name: dict(model.aliases) for model in client.search_registered_models(max_results=_MOST_MODELS)
         }
-    return tuple(_standing(registry, model, present.get(model, {})) for model in models)
+        models = {name.removesuffix(JOURNAL_SUFFIX) for name in present if name.endswith(JOURNAL_SUFFIX)}
+        models |= {
+            name for name, aliases in present.items() if ALIAS in aliases
+        }  # their journals may have been deleted
+        return tuple(_standing(client, model, present.get(model, {})) for model in sorted(models))
 
 
-def _standing(registry: Registry, model: str, aliases: dict[str, str]) -> Standing:
-    alias = aliases.get(ALIAS)
+def _standing(client: MlflowClient, model: str, aliases: dict[str, str]) -> Standing:
+    alias = str(aliases[ALIAS]) if ALIAS in aliases else None
     try:
-        entries = history(registry, model)
+        state = look(client, model)
     except ParsimonyError as error:
-        return Standing(model=model, alias=None if alias is None else str(alias), problem=str(error))
-    return Standing(model=model, entries=entries, alias=None if alias is None else str(alias))
+        return Standing(model=model, alias=alias, problem=str(error))
+    problem = state.damage if state.journal.damage else ""
+    return Standing(model=model, entries=state.journal.counted, alias=alias, problem=problem)

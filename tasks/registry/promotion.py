@@ -1,45 +1,57 @@
-"""Who is in production: the promotion journal, the champion that it names, and the alias that follows it.
-
-The journal of `name` is the registered model `name.promotions`. MLflow numbers its versions one after the other and
-writes each with its tags in one transaction: an append-only log. `parsimony.journal` says which entries count.
-"""
+"""Who is in production: promotions and rollbacks, the champion that the journal names, and its bundle."""
 
 from __future__ import annotations
 
 import shutil
 import tempfile
-import uuid
+from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
-from parsimony.bundle.folder import describe, described
+from parsimony.bundle.folder import LABELS, MODEL, TOKENIZER, describe, described
+from parsimony.bundle.trial import try_out
 from parsimony.candidates import BuiltBundle
-from parsimony.decision.journal import Champion, JournalEntry, accepted, before_head, fold, withdrawn
+from parsimony.decision.journal import (
+    MOVES,
+    Champion,
+    JournalEntry,
+    before_head,
+    before_head_all,
+    withdrawals,
+)
+from parsimony.decision.journal import standing as standing_of
 from parsimony.decision.records import Decision
 from parsimony.errors import InfrastructureError, PlanError
-from parsimony.files import new_folder
-from parsimony.tasks.registry.tracking import Registry, connected
-from parsimony.tasks.registry.versions import (
-    Draft,
-    Verified,
-    create_version,
-    fetch_version,
-    verify_version,
-    versions_of,
-    winner_of,
+from parsimony.files import MANIFEST, new_folder
+from parsimony.tasks.registry.entries import JOURNAL_SUFFIX, About, proposal
+from parsimony.tasks.registry.journal import (
+    ALIAS,
+    State,
+    append,
+    champion_of,
+    fallback_note,
+    follow,
+    followed,
+    giving_up,
+    in_production,
+    known,
+    look,
+    version_of,
 )
+from parsimony.tasks.registry.refusals import ChangedError, MissingError
+from parsimony.tasks.registry.stored_bundles import Verified, fetch_version, verify_version
+from parsimony.tasks.registry.tracking import Registry, connected
+from parsimony.tasks.registry.versions import winner_of
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.entities.model_registry import ModelVersion
 
 
-ALIAS = "champion"
-JOURNAL_SUFFIX = ".promotions"
-_NOBODY = "none"
-_KINDS: dict[str, Literal["promote", "rollback"]] = {"promote": "promote", "rollback": "rollback"}
 _TRIES = 8
+_NAME_CHARS = 32
+_OF_A_BUNDLE = {MODEL, TOKENIZER, LABELS, MANIFEST, "config.json"}
 
 
 # --- changing the champion ------------------------------------------------------------------------
@@ -50,8 +62,8 @@ def promote(registry: Registry, decision: Decision, verified: Verified) -> Journ
 
     No entry is written when the journal's head is this bundle already (an interrupted run that continues); the alias is
     mended in every case. Raises ValueError for a decision that promotes nothing, PlanError for a bundle that was rolled
-    back, InfrastructureError when another run has promoted since this one looked, or when the version does not hold the
-    winner's bundle.
+    back and while promotions are held, InfrastructureError when another run has promoted since this one looked, when the
+    version does not hold the winner's bundle, or when the journal is damaged.
     """
     _, built = winner_of(decision)
     if decision.outcome != "promoted":
@@ -61,17 +73,17 @@ def promote(registry: Registry, decision: Decision, verified: Verified) -> Journ
             f"version {verified.version} of {decision.model} holds bundle {verified.digest[:12]}…, expected the winner's "
             f"{built.digest[:12]}…; run again"
         )
+    about = About(version=verified.version, digest=verified.digest, size_bytes=built.size_bytes)
     with connected(registry) as client:
         for _ in range(_TRIES):
-            entries = _entries(client, decision.model)
-            head = fold(entries)
-            if head is not None and head.digest == built.digest:
-                return _publish(client, decision.model)
-            _require_current(decision, entries, built)
-            proposed = _proposal("promote", head, verified, built.size_bytes, decision.reason)
-            if entry := _append(client, registry, decision.model, proposed):
-                _publish(client, decision.model)
-                return entry
+            state = look(client, decision.model)
+            state.require_whole()
+            if state.head is not None and _is(state.head, verified):
+                return followed(client, decision.model, state.head)
+            _require_current(decision, state, built)
+            proposed = proposal("promote", state.last, about, decision.reason)
+            if entry := append(client, registry, decision.model, proposed):
+                return followed(client, decision.model, entry)
     raise InfrastructureError(f"other runs promoted {decision.model} {_TRIES} times meanwhile; run again")
 
 
@@ -81,37 +93,91 @@ def keep(registry: Registry, model: str) -> JournalEntry:
     Raises InfrastructureError when nothing was ever promoted.
     """
     with connected(registry) as client:
-        return _publish(client, model)
+        state = look(client, model)
+        state.require_whole()
+        if state.head is None:
+            raise InfrastructureError(
+                f"{model} has no promotion journal ({model}{JOURNAL_SUFFIX}), so there is nothing to keep; run again"
+            )
+        return followed(client, model, state.head)
 
 
-def rollback(registry: Registry, model: str, reason: str) -> JournalEntry:
-    """Make the champion before the present one the champion again; the present one is not promoted again.
+def rollback(registry: Registry, model: str, reason: str, to: str | None = None) -> JournalEntry:
+    """Make an earlier champion the champion again, the one before or that of version `to`; the present one is withdrawn.
 
-    Raises PlanError when there is none, InfrastructureError when its bundle does not verify or the champion changed
-    at the same moment.
+    Nothing is written when version `to` is in production already. On a damaged journal, a rollback to a version that was judged
+    gives the damage up and goes on. Raises PlanError when there is no such champion, InfrastructureError when its bundle does not
+    verify or the champion changed at the same moment.
     """
     with connected(registry) as client:
-        entries = _entries(client, model)
-        target = before_head(entries)
-        if target is None:
-            raise PlanError(f"{model} has no earlier champion to go back to; `parsimony history {model}` lists them")
-        verified = verify_version(client, registry, model, target.version, target.digest)
-        proposed = _proposal("rollback", fold(entries), verified, target.size_bytes, reason)
-        entry = _append(client, registry, model, proposed)
+        state = look(client, model)
+        if state.head is not None and state.head.version == to and not state.journal.damage:
+            return followed(client, model, state.head)
+        if state.journal.damage and to is None:
+            state.require_whole()
+        target = _target(client, state, to)
+        verify_version(client, registry, model, target.version, target.digest)
+        mends = giving_up(client, state)
+        entry = append(client, registry, model, proposal("rollback", state.last, target, reason, mends=mends))
         if entry is None:
             raise InfrastructureError(f"the champion of {model} changed at the same moment; look again and repeat")
-        _publish(client, model)
-        return entry
+        return followed(client, model, entry)
 
 
-def _require_current(decision: Decision, entries: tuple[JournalEntry, ...], built: BuiltBundle) -> None:
-    """Refuse a winner that was rolled back, and a decision that never saw the present champion."""
-    if built.digest in withdrawn(entries):
+def _is(head: JournalEntry, verified: Verified) -> bool:
+    """Say whether this bundle is in production already, by a version that is still there."""
+    return head.digest == verified.digest and head.version == verified.version
+
+
+def reconcile(registry: Registry, model: str) -> tuple[str, ...]:
+    """Let the alias follow the journal; return a line for everything that was mended or needs a person.
+
+    Raises InfrastructureError when the journal is damaged: it is served as far as it verifies, and nothing is promoted on it.
+    """
+    with connected(registry) as client:
+        state = look(client, model)
+        state.require_whole()
+        if state.head is None:
+            return ()
+        try:
+            head, before = follow(client, model)
+            current = in_production(client, look(client, model))
+        except MissingError as error:  # every champion was deleted: what a run promotes next is the remedy
+            return (str(error),)
+        moved = f"the alias {ALIAS} of {model} named {{}} and follows the journal again, to version {head.version}"
+        return (*(moved.format(what) for what in before[:1]), *(current.notes if current else ()))
+
+
+def _target(client: MlflowClient, state: State, to: str | None) -> About:
+    """Return what a rollback goes back to: an earlier champion, or, in a journal that is damaged, any version that was judged."""
+    counted = state.journal.counted
+    entry = before_head(counted)
+    if to is not None:
+        entry = next((e for e in reversed(counted) if e.version == to and e.kind in MOVES), None)
+    if entry is not None:
+        return About(version=entry.version, digest=entry.digest, size_bytes=entry.size_bytes)
+    if to is None:
+        raise PlanError(
+            f"{state.model} has no earlier champion to go back to; `parsimony history {state.model}` lists them"
+        )
+    version = version_of(client, state.model, to) if state.journal.damage else None
+    tags = version.tags if version else {}
+    if tags.get("verdict") == "pass" and "digest" in tags:
+        return About(version=to, digest=tags["digest"], size_bytes=int(tags.get("size_bytes", "0")))
+    known = ", ".join(dict.fromkeys(e.version for e in counted if e.kind in MOVES)) or "none"
+    raise PlanError(f"version {to} of {state.model} was never its champion; those that were: {known}")
+
+
+def _require_current(decision: Decision, state: State, built: BuiltBundle) -> None:
+    """Refuse a winner that was rolled back or held, and a decision that never saw the present champion."""
+    counted, head = state.journal.counted, state.head
+    if built.digest in withdrawals(counted):
         raise PlanError(
             f"bundle {built.digest[:12]}… of {decision.model} was rolled back and is not promoted again; "
             "change the data or the plan"
         )
-    head = fold(entries)
+    if bar := standing_of(counted).hold:
+        raise PlanError(f"{bar}; `parsimony release {decision.model}` allows them again")
     judged = {each.bundle.digest for each in decision.judged if each.bundle is not None}
     if head is None or head.digest in judged:
         return
@@ -127,151 +193,89 @@ def _moment(text: str) -> datetime:
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
-def _proposal(
-    kind: Literal["promote", "rollback"],
-    head: JournalEntry | None,
-    verified: Verified,
-    size_bytes: int,
-    reason: str,
-) -> JournalEntry:
-    """Return an entry that expects this head; its number is 0 until the registry gives it one."""
-    return JournalEntry(
-        number=0,
-        attempt=uuid.uuid4().hex,
-        kind=kind,
-        expect=None if head is None else head.number,
-        version=verified.version,
-        digest=verified.digest,
-        size_bytes=size_bytes,
-        reason=reason,
-        at=datetime.now(UTC).isoformat(timespec="seconds"),
-    )
-
-
-def _append(client: MlflowClient, registry: Registry, model: str, proposed: JournalEntry) -> JournalEntry | None:
-    """Append an entry and return it as it counts; None when another writer was faster."""
-    source = str(client.get_model_version(model, proposed.version).source)
-    description = f"{proposed.kind} version {proposed.version}: {proposed.reason}"
-    draft = Draft(name=model + JOURNAL_SUFFIX, source=source, tags=_tags(proposed), description=description)
-    create_version(client, registry, draft)
-    counted = accepted(_entries(client, model))
-    return next((entry for entry in counted if entry.attempt == proposed.attempt), None)
-
-
-def _publish(client: MlflowClient, model: str) -> JournalEntry:
-    """Point the alias to the journal's head, read both back until they agree, and return the head."""
-    from mlflow.exceptions import MlflowException
-
-    for _ in range(_TRIES):
-        head = fold(_entries(client, model))
-        if head is None:
-            raise InfrastructureError(f"{model} has no promotion journal, so there is nothing to keep; run again")
-        if str(client.get_registered_model(model).aliases.get(ALIAS)) == head.version:
-            return head
-        try:
-            client.set_registered_model_alias(model, ALIAS, head.version)
-        except MlflowException as error:
-            # The first alias of a model, written by two at once: the second gets this code.
-            if error.error_code != "BAD_REQUEST":
-                raise
-    raise InfrastructureError(f"the alias {ALIAS} of {model} does not follow its journal; run again")
-
-
 # --- reading --------------------------------------------------------------------------------------
 
 
 def champion(registry: Registry, model: str) -> Champion | None:
     """Return the champion that the journal names; None when nothing was promoted. `download` verifies its digest."""
     with connected(registry) as client:
-        head = fold(_entries(client, model))
-        if head is None:
-            return None
-        tags = client.get_model_version(model, head.version).tags
-    return Champion(
-        model=model,
-        version=head.version,
-        digest=head.digest,
-        size_bytes=head.size_bytes,
-        candidate=tags.get("candidate", "unknown"),
-        journal_number=head.number,
-        reason=head.reason,
-        at=head.at,
-    )
+        return in_production(client, look(client, model))
 
 
 def history(registry: Registry, model: str) -> tuple[JournalEntry, ...]:
-    """Return every promotion and rollback that counts, oldest first."""
+    """Return every entry that counts, oldest first: promotions, rollbacks, holds and releases."""
     with connected(registry) as client:
-        return accepted(_entries(client, model))
+        return look(client, model).journal.counted
+
+
+def notes(registry: Registry, model: str) -> tuple[str, ...]:
+    """Return a line for everything about a model's journal, alias and champion that a person should know."""
+    with connected(registry) as client:
+        try:
+            current = in_production(client, look(client, model))
+        except InfrastructureError as error:
+            return (str(error),)
+        return current.notes if current else ()
 
 
 def download(registry: Registry, model: str, folder: Path) -> BuiltBundle:
-    """Fetch the champion's bundle into `folder`, verified against the journal; nothing of it is executed.
+    """Fetch the champion's bundle into `folder`, verified against the journal and tried out; nothing of it is executed.
 
-    A folder that holds this bundle is kept, one that holds another bundle is replaced. Raises PlanError for a model
+    A folder that holds this bundle is kept, one that holds another or a damaged one is replaced. Raises PlanError for a model
     without a champion or a folder with other things in it, InfrastructureError when the bundle is not the promoted one.
     """
-    with connected(registry) as client:
-        head = fold(_entries(client, model))
-        if head is None:
-            raise PlanError(f"no champion named {model}; known models: {', '.join(_known(client)) or 'none yet'}")
-        if (there := _bundle_in(folder)) is not None and there.digest == head.digest:
-            return there
-        with tempfile.TemporaryDirectory() as work, new_folder(folder) as target:
-            wanted = Verified(version=head.version, digest=head.digest)
-            fetched = fetch_version(client, registry, model, wanted, Path(work))
-            shutil.copytree(fetched.folder, target, dirs_exist_ok=True)
-    return describe(folder)
+    return fetch(registry, model, folder)[1]
 
 
-def _bundle_in(folder: Path) -> BuiltBundle | None:
-    """Return the bundle that is there already; PlanError when replacing the folder would destroy other things."""
-    there = described(folder)
-    if there is None and folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+def fetch(registry: Registry, model: str, folder: Path) -> tuple[Champion, BuiltBundle]:
+    """Do what `download` does, and say which champion it is: the last good one where the newest is damaged, with a note."""
+    if described(folder) is None and folder.exists() and not _is_ours(folder):
         raise PlanError(f"{folder} holds something other than a bundle; choose an empty or a new folder")
-    return there
+    return _fetched(registry, model, lambda _: folder)
 
 
-def _known(client: MlflowClient) -> list[str]:
-    journals = client.search_registered_models(f"name LIKE '%{JOURNAL_SUFFIX}'", max_results=1000)
-    return sorted(model.name.removesuffix(JOURNAL_SUFFIX) for model in journals)
+def cached(registry: Registry, model: str, store: Path) -> tuple[Champion, BuiltBundle]:
+    """Return the champion and its bundle below `store`, downloaded when it is not there as it was stored."""
+    return _fetched(registry, model, lambda digest: kept_in(store, digest))
 
 
-# --- entries as versions --------------------------------------------------------------------------
+def kept_in(store: Path, digest: str) -> Path:
+    """Return the folder of a champion's bundle below `store`."""
+    return store / digest[:_NAME_CHARS]
 
 
-def _entries(client: MlflowClient, model: str) -> tuple[JournalEntry, ...]:
-    entries = (_entry(version) for version in versions_of(client, model + JOURNAL_SUFFIX))
-    return tuple(entry for entry in entries if entry is not None)
+def _is_ours(folder: Path) -> bool:
+    """Say whether replacing a folder destroys nothing but a bundle, whole or damaged."""
+    return folder.is_dir() and {path.name for path in folder.iterdir()} <= _OF_A_BUNDLE
 
 
-def _tags(entry: JournalEntry) -> dict[str, str]:
-    return {
-        "attempt": entry.attempt,
-        "kind": entry.kind,
-        "expect": _NOBODY if entry.expect is None else str(entry.expect),
-        "version": entry.version,
-        "digest": entry.digest,
-        "size_bytes": str(entry.size_bytes),
-        "reason": entry.reason,
-        "at": entry.at,
-    }
+def _fetched(registry: Registry, model: str, place: Callable[[str], Path]) -> tuple[Champion, BuiltBundle]:
+    """Return the first champion whose bundle is sound, beginning with the one in production; `place`: its folder by digest."""
+    with connected(registry) as client:
+        state = look(client, model)
+        current = in_production(client, state)
+        if current is None:
+            raise PlanError(f"no champion named {model}; known models: {', '.join(known(client)) or 'none yet'}")
+        try:
+            return current, _bundle(client, registry, model, current, place(current.digest))
+        except (MissingError, ChangedError) as error:
+            for entry in before_head_all(state.journal.counted):
+                notes = (*current.notes, fallback_note(model, current, entry, f"cannot be used ({error})"))
+                with suppress(MissingError, ChangedError):
+                    bundle = _bundle(client, registry, model, entry, place(entry.digest))
+                    if earlier := champion_of(client, state, entry, notes):
+                        return earlier, bundle
+            raise
 
 
-def _entry(version: ModelVersion) -> JournalEntry | None:
-    """Read an entry back; None for a version that was not written by `_append`, whoever made it."""
-    tags = version.tags
-    try:
-        return JournalEntry(
-            number=int(version.version),
-            attempt=tags["attempt"],
-            kind=_KINDS[tags["kind"]],
-            expect=None if tags["expect"] == _NOBODY else int(tags["expect"]),
-            version=tags["version"],
-            digest=tags["digest"],
-            size_bytes=int(tags["size_bytes"]),
-            reason=tags["reason"],
-            at=tags["at"],
-        )
-    except (KeyError, ValueError):
-        return None
+def _bundle(
+    client: MlflowClient, registry: Registry, model: str, entry: JournalEntry | Champion, folder: Path
+) -> BuiltBundle:
+    if (there := described(folder)) is not None and there.digest == entry.digest:
+        return there
+    with tempfile.TemporaryDirectory() as work, new_folder(folder) as target:
+        wanted = Verified(version=entry.version, digest=entry.digest)
+        fetched = fetch_version(client, registry, model, wanted, Path(work))
+        try_out(Path(fetched.folder))
+        shutil.copytree(fetched.folder, target, dirs_exist_ok=True)
+    return describe(folder)

@@ -21,7 +21,8 @@ from parsimony.decision.records import Decision, Judged
 from parsimony.errors import InfrastructureError
 from parsimony.tasks.registry import database
 from parsimony.tasks.registry.metrics import numbers_of, params_of, search_numbers, search_params, search_tags, tags_of
-from parsimony.tasks.registry.refusals import SERVERS, explain
+from parsimony.tasks.registry.refusals import SERVERS, explain, failures
+from parsimony.tasks.registry.secrets import shown_address
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -48,7 +49,7 @@ class Registry:
     def __post_init__(self) -> None:
         if not self.tracking_uri.startswith(SERVERS + _DATABASES):
             raise ValueError(
-                f"MLflow address {self.tracking_uri!r} is neither a server nor a database; "
+                f"MLflow address {shown_address(self.tracking_uri)!r} is neither a server nor a database; "
                 "use http://host:5000 or sqlite:////absolute/path/mlflow.db"
             )
 
@@ -82,17 +83,14 @@ class Recorded:
 @contextmanager
 def connected(registry: Registry) -> Iterator[MlflowClient]:
     """Give a client; whatever MLflow refuses inside the block becomes one InfrastructureError of one line."""
-    import mlflow  # first of all, so that where nothing is installed it is what is missing
-    from alembic.util.exc import CommandError
-    from mlflow.exceptions import MlflowException
-    from requests.exceptions import RequestException
-    from sqlalchemy.exc import SQLAlchemyError
+    known = failures()
+    import mlflow
 
     try:
         with _creation_lock:
             database.create(registry.tracking_uri)
         yield mlflow.MlflowClient(tracking_uri=registry.tracking_uri, registry_uri=registry.tracking_uri)
-    except (MlflowException, RequestException, SQLAlchemyError, CommandError, OSError) as error:
+    except known as error:
         raise InfrastructureError(explain(registry.tracking_uri, error)) from error
 
 

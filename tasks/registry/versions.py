@@ -14,14 +14,14 @@ from importlib.metadata import version as installed
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from parsimony.bundle.folder import describe
 from parsimony.candidates import BuiltBundle
 from parsimony.decision.records import Decision, Judged
 from parsimony.errors import InfrastructureError
-from parsimony.tasks.registry.database import local_path
+from parsimony.tasks.registry.entries import JOURNAL_SUFFIX
 from parsimony.tasks.registry.metrics import numbers_of
-from parsimony.tasks.registry.refusals import one_line
-from parsimony.tasks.registry.tracking import Registry, artifact_uri, as_metrics, connected, experiment_of
+from parsimony.tasks.registry.refusals import failures
+from parsimony.tasks.registry.stored_bundles import Verified, fetch, verify_version
+from parsimony.tasks.registry.tracking import Registry, as_metrics, connected, experiment_of
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -33,14 +33,6 @@ _MODEL_URI = "models:/"
 _CARD_CHARS = 5000  # the length of MLflow's column for a version's description
 _ADDRESS_VARIABLE = "MLFLOW_TRACKING_URI"
 _default_address_lock = threading.Lock()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Verified:
-    """A version whose bundle was downloaded and has this digest."""
-
-    version: str
-    digest: str
 
 
 def register(registry: Registry, decision: Decision, *, version_card: str, run_id_of_winner: str) -> Verified:
@@ -57,17 +49,28 @@ def register(registry: Registry, decision: Decision, *, version_card: str, run_i
             return verify_version(client, registry, decision.model, str(version.version), built.digest)
         model_id = _log_model(client, registry, decision, built, run_id_of_winner)
         tags = _version_tags(decision, winner, built)
-        create_version(
-            client,
-            registry,
-            Draft(name=decision.model, source=_MODEL_URI + model_id, tags=tags, description=version_card),
-        )
+        draft = Draft(name=decision.model, source=_MODEL_URI + model_id, tags=tags, description=version_card)
+        _make_version(client, registry, draft)
         client.log_batch(run_id_of_winner, metrics=as_metrics(numbers_of(winner), model_id=model_id))
         # Of two workers who register the same bundle at once, both use the lower number.
         version = _version_of(client, decision.model, built.digest)
         if version is None:
             raise InfrastructureError(f"MLflow lost the new version of {decision.model}; run again")
         return Verified(version=str(version.version), digest=built.digest)
+
+
+def _make_version(client: MlflowClient, registry: Registry, draft: Draft) -> None:
+    """Append the version, after the model's journal was made: a model with versions and without a journal has lost it.
+
+    A call that fails may have done its work all the same, so the version is looked up.
+    """
+    if not versions_of(client, draft.name):
+        _make_model(client, draft.name + JOURNAL_SUFFIX)
+    try:
+        create_version(client, registry, draft)
+    except failures():
+        if _version_of(client, draft.name, draft.tags["digest"]) is None:
+            raise
 
 
 def winner_of(decision: Decision) -> tuple[Judged, BuiltBundle]:
@@ -106,7 +109,7 @@ def _log_model(client: MlflowClient, registry: Registry, decision: Decision, bui
         _save_model(Path(work), built, run_id=run_id, model_id=logged.model_id)
         client.log_model_artifacts(logged.model_id, str(Path(work) / "model"))
     with tempfile.TemporaryDirectory() as work:
-        _fetch(registry, logged.artifact_location, built.digest, f"logged model {logged.model_id}", Path(work))
+        fetch(registry, logged.artifact_location, built.digest, f"logged model {logged.model_id}", Path(work))
     client.finalize_logged_model(logged.model_id, "READY")
     client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, step=0)])
     return str(logged.model_id)
@@ -165,15 +168,20 @@ class Draft:
     description: str
 
 
-def create_version(client: MlflowClient, registry: Registry, draft: Draft) -> None:
-    """Append a version with all its tags, in one transaction."""
+def _make_model(client: MlflowClient, name: str) -> None:
+    """Make a registered model unless it is there."""
     from mlflow.exceptions import MlflowException
 
     try:
-        client.create_registered_model(draft.name)
+        client.create_registered_model(name)
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
+
+
+def create_version(client: MlflowClient, registry: Registry, draft: Draft) -> None:
+    """Append a version with all its tags, in one transaction."""
+    _make_model(client, draft.name)
     model_id = draft.source.removeprefix(_MODEL_URI)
     run_id = client.get_logged_model(model_id).source_run_id
     description = draft.description[:_CARD_CHARS]
@@ -201,42 +209,3 @@ def _default_address(registry: Registry) -> Iterator[None]:
             mlflow.set_tracking_uri(None)
             if before is not None:
                 os.environ[_ADDRESS_VARIABLE] = before
-
-
-# --- bundles that come back -----------------------------------------------------------------------
-
-
-def verify_version(client: MlflowClient, registry: Registry, model: str, version: str, digest: str) -> Verified:
-    """Download a version into an empty folder and require its bundle to have this digest.
-
-    Raises InfrastructureError when it is missing, incomplete or another one.
-    """
-    with tempfile.TemporaryDirectory() as work:
-        fetch_version(client, registry, model, Verified(version=version, digest=digest), Path(work))
-    return Verified(version=version, digest=digest)
-
-
-def fetch_version(client: MlflowClient, registry: Registry, model: str, wanted: Verified, work: Path) -> BuiltBundle:
-    """Download a version's bundle below `work` and return it verified; nothing of it is executed."""
-    uri = artifact_uri(client, registry, model, client.get_model_version_download_uri(model, wanted.version))
-    return _fetch(registry, uri, wanted.digest, f"version {wanted.version} of {model}", work)
-
-
-def _fetch(registry: Registry, uri: str, digest: str, what: str, work: Path) -> BuiltBundle:
-    from mlflow.artifacts import download_artifacts
-    from mlflow.exceptions import MlflowException
-
-    remedy = "delete that version in MLflow and run again, or roll back"
-    if (path := local_path(uri)) is not None and not path.exists():
-        remedy = f"its folder {path} is not there: put it back, or set PARSIMONY_HOME to the folder that holds it"
-    try:
-        folder = download_artifacts(
-            artifact_uri=f"{uri}/artifacts/bundle", dst_path=str(work), tracking_uri=registry.tracking_uri
-        )
-        stored = describe(Path(folder))
-    except (OSError, ValueError, MlflowException, InfrastructureError) as error:
-        raise InfrastructureError(f"{what} gives no sound bundle: {one_line(error)}; {remedy}") from error
-    if stored.digest != digest:
-        changed = f"{what} holds bundle {stored.digest[:12]}…, expected {digest[:12]}…"
-        raise InfrastructureError(f"{changed}: it was changed after it was stored; {remedy}")
-    return stored

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import os
 import random
+import runpy
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import onnx
@@ -19,8 +21,10 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from parsimony.bundle import batch, predict
 from parsimony.bundle.external_data import holds_external_data
 from parsimony.bundle.folder import MODEL, describe, described, write_bundle
-from parsimony.errors import InfrastructureError
+from parsimony.errors import BundleError, InfrastructureError
 from parsimony.files import MANIFEST, digest_file, write_manifest
+from parsimony.measurement.measure import judge
+from parsimony.measurement.records import TargetSettings
 
 TEXTS = ("hello", "rain or sun", "send money", "hi hi rain", "nothing known", "")
 
@@ -139,11 +143,11 @@ def _note(event: str, arguments: tuple[object, ...]) -> None:
 sys.addaudithook(_note)
 
 
-@pytest.mark.parametrize(("read", "times"), [(describe, 1), (described, 1), (predict.load, 2)])
+@pytest.mark.parametrize(("read", "times"), [(describe, 1), (described, 1), (predict.load, 1)])
 def test_a_bundle_is_verified_once_where_it_is_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, read: Callable[[Path], object], times: int
 ) -> None:
-    """The graph is opened once for its digest, and by whoever predicts with it once more."""
+    """The graph is opened once: what predicts is the bytes whose digest was taken."""
     write_tiny_bundle(tmp_path / "tiny")
     monkeypatch.setattr(sys.modules[__name__], "_opened", [])
     read(tmp_path / "tiny")
@@ -409,3 +413,47 @@ def test_a_graph_that_reads_text_needs_no_tokenizer(tmp_path: Path) -> None:
 def test_a_graph_that_reads_text_is_no_graph_that_reads_tokens(tmp_path: Path) -> None:
     with pytest.raises(InfrastructureError, match=r"takes \('text',\), expected \['attention_mask', 'input_ids'\]"):
         predict.load(written(tmp_path / "text", text_graph()))
+
+
+# --- predictions that are no predictions ----------------------------------------------------------
+
+
+def odd_votes(value: float) -> onnx.ModelProto:
+    """Return a model whose logits of the word `sun` are not finite."""
+    model = votes()
+    table = np.eye(7, 3, dtype=np.float32)
+    table[4] = value
+    model.graph.initializer[0].CopyFrom(numpy_helper.from_array(table, "votes"))
+    return model
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_logits_that_are_not_finite_are_an_error_and_never_a_label(tmp_path: Path, value: float) -> None:
+    model = predict.load(written(tmp_path / "odd", odd_votes(value)))
+    together = batch.many(model)
+    assert together is not None
+    assert len(model.predict(["hello"])) == len(together(["hello", "hi"])) - 1 == 1
+    for ask in (
+        lambda: model.predict(["hello", "sun"]),
+        lambda: model.probabilities("sun"),
+        lambda: together(["hi", "sun"]),
+    ):
+        with pytest.raises(InfrastructureError, match="logits that are not finite, so there is no label"):
+            ask()
+
+
+@pytest.mark.slow
+def test_the_stored_code_gives_no_label_for_logits_that_are_not_finite(tmp_path: Path) -> None:
+    folder = written(tmp_path / "odd", odd_votes(np.nan))
+    model = runpy.run_path(str(Path(__file__).parents[2] / "mlflow" / "bundle_model.py"))["BundleModel"]()
+    model.load_context(SimpleNamespace(artifacts={"bundle": str(folder)}))
+    assert len(model.predict(None, ["hello"])) == 1
+    with pytest.raises(ValueError, match="logits that are not finite"):
+        model.predict(None, ["sun"])
+
+
+def test_the_measured_process_says_that_a_text_has_no_label(tmp_path: Path) -> None:
+    folder = written(tmp_path / "odd", odd_votes(np.nan))
+    target = TargetSettings(name="here", threads=1, p99_ms=None, peak_rss_bytes=None, size_bytes=None)
+    with pytest.raises(BundleError, match="logits that are not finite"):
+        judge(folder, ["hello", "sun"], target)

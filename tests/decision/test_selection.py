@@ -19,6 +19,7 @@ from parsimony.decision.records import (
     GateVerdict,
     Judged,
     Score,
+    Standing,
 )
 from parsimony.decision.shortlist import Comparison, Shortlist, shortlist
 from parsimony.decision.winner import decide, smallest
@@ -466,3 +467,60 @@ def test_when_nothing_passes_the_champion_stays_and_its_reason_is_told() -> None
         "no candidate passes every gate; nearest is new: reason of new; "
         "the champion does not pass either (reason of champion), and stays",
     )
+
+
+# --- what a person has said -----------------------------------------------------------------------
+
+HELD = Standing(hold="promotions are held by ada at noon: audit")
+
+
+def rolled_back(*names: str) -> Standing:
+    return Standing(withdrawn=tuple((digest_of(name), f"it was rolled back: {name}") for name in names))
+
+
+def digest_of(name: str) -> str:
+    bundle = judged(name, 1).bundle
+    assert bundle is not None
+    return bundle.digest
+
+
+def test_a_winner_that_was_rolled_back_leaves_the_champion_where_it_is_and_says_why() -> None:
+    result = [judged("small", 1_000), judged("middle", 1_500), judged("champion", 2_000, champion=True)]
+    outcome, name, reason = decide(result, rolled_back("small"))
+    assert (outcome, name) == ("kept", "champion")
+    assert reason == (
+        "small would be promoted (50% smaller than the champion and passes every gate), but it was rolled back: small; the champion stays"
+    )
+    assert decide(result, rolled_back("middle")) == decide(result)
+
+
+def test_a_champion_that_fails_is_replaced_by_the_smallest_that_was_not_rolled_back() -> None:
+    result = [judged("small", 1_000), judged("middle", 1_500), judged("champion", 2_000, "fail", champion=True)]
+    outcome, name, reason = decide(result, rolled_back("small"))
+    assert (outcome, name) == ("promoted", "middle")
+    assert (
+        "small would be promoted" in reason and "but it was rolled back: small; the champion no longer passes" in reason
+    )
+    assert decide(result, rolled_back("small", "middle"))[:2] == ("none", None)
+
+
+@pytest.mark.parametrize("verdict", ["pass", "inconclusive"])
+def test_held_promotions_keep_a_champion_that_may_stay(verdict: CandidateVerdict) -> None:
+    result = [judged("small", 1_000), judged("champion", 2_000, verdict, champion=True)]
+    outcome, name, reason = decide(result, HELD)
+    assert (outcome, name) == ("kept", "champion")
+    assert reason.endswith("but promotions are held by ada at noon: audit; the champion stays")
+
+
+def test_held_promotions_promote_nothing_even_where_the_champion_fails() -> None:
+    result = [judged("small", 1_000), judged("champion", 2_000, "fail", champion=True)]
+    outcome, name, reason = decide(result, HELD)
+    assert (outcome, name) == ("none", None)
+    assert reason.endswith("; what is in production stays")
+
+
+def test_what_promotes_nothing_is_decided_as_if_nobody_had_said_anything() -> None:
+    kept = [judged("champion", 1_000, champion=True), judged("large", 2_000)]
+    for result in (kept, [judged("a", 1, "fail")], []):
+        for said in (HELD, rolled_back("champion", "large", "a")):
+            assert decide(result, said) == decide(result)

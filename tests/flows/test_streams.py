@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import subprocess
 import sys
@@ -9,6 +10,10 @@ from pathlib import Path
 
 import pytest
 from bundles import write_tiny_bundle
+
+from parsimony.errors import UNSAFE
+from parsimony.flows import streams
+from parsimony.flows.cli.main import main
 
 SIGNS = "× – − … • ≥ ✓ é \udce9"
 CODE = f"""
@@ -87,3 +92,41 @@ def test_a_verb_gives_its_result_in_every_encoding(encoding: str, tmp_path: Path
     assert done.returncode == 0, done.stderr
     assert b"single stream" in done.stdout.decode(encoding).encode()
     assert done.stderr == b""
+
+
+STEERING = ("\x1b]0;title\x07", "\x1b[2J", "\x9b31m", "\x00", "\x08", "\u202e", "\u2066", "\u2028", "\x7f")
+
+
+@pytest.mark.parametrize("sign", STEERING)
+def test_what_would_steer_a_terminal_is_not_written(sign: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with streams.lenient():
+        print(f"a label {sign} of a stranger\tand a tab")
+        print(f"an error {sign}", file=sys.stderr)
+    out, err = capsys.readouterr()
+    assert UNSAFE.search(out + err) is None
+    assert out.startswith("a label �")
+    assert out.endswith(" of a stranger\tand a tab\n")
+    assert err.startswith("an error �")
+
+
+def test_rich_writes_its_own_signs_and_clean_cells(monkeypatch: pytest.MonkeyPatch) -> None:
+    from rich.console import Console
+
+    from parsimony.flows import display
+
+    terminal = io.StringIO()
+    monkeypatch.setattr(sys, "stdout", terminal)
+    with streams.lenient():
+        Console(force_terminal=True, color_system="standard").print("[bold]x[/bold]")
+        display.print_table([("name", "why"), ("\x1b[2Ja", "\u202eb")])
+    assert terminal.getvalue().startswith("\x1b[1mx\x1b[0m\n")
+    assert UNSAFE.search(terminal.getvalue().partition("\n")[2]) is None
+
+
+def test_a_hostile_label_is_one_clean_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    labels = ("evil\x1b[2J\u202e\r\nparsimony: promoted", "b", "c")
+    made = write_tiny_bundle(tmp_path / "b", labels=labels)
+    assert main(["predict", made.folder, "hello"]) == 0
+    out = capsys.readouterr().out
+    assert UNSAFE.search(out) is None
+    assert (out.count("\n"), out.count("\r")) == (1, 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -94,6 +95,43 @@ def test_the_same_bundle_in_another_folder_is_not_asked_again(asked: Asked, stor
     assert copy.digest == asked.bundle.digest
     assert predictions_of(copy, TEXTS, HERE, store).measurement == asked.first.measurement
     assert len(kept(store)) == 1
+
+
+EDITS = {
+    "another class": lambda text: text.replace('"classes": [\n  2', '"classes": [\n  0'),
+    "fewer classes": lambda text: json.dumps({**json.loads(text), "classes": [2]}),
+    "another duration": lambda text: json.dumps(
+        {**json.loads(text), "measurement": {**json.loads(text)["measurement"], "p50_ms": 1e-9}}
+    ),
+    "no digest": lambda text: json.dumps({k: v for k, v in json.loads(text).items() if k != "sha256"}),
+    "cut": lambda text: text[: len(text) // 2],
+    "empty": lambda text: "",
+    "no object": lambda text: "[1]",
+    "bytes": lambda text: "\x00" * 40,
+}
+
+
+@pytest.mark.parametrize("edit", ["another class", *(pytest.param(n, marks=pytest.mark.slow) for n in list(EDITS)[1:])])
+def test_kept_predictions_that_were_edited_are_made_again(edit: str, asked: Asked, store: Path) -> None:
+    [path] = store.glob("*.json")
+    before = path.read_text(encoding="utf-8")
+    path.write_text(EDITS[edit](before), encoding="utf-8")
+    assert path.read_text(encoding="utf-8") != before
+    again = predictions_of(asked.bundle, TEXTS, HERE, store)
+    np.testing.assert_array_equal(again.classes, asked.first.classes)
+    assert again.measurement != asked.first.measurement  # of another moment
+    gone = replace(asked.bundle, folder=str(store / "gone"))
+    assert predictions_of(gone, TEXTS, HERE, store).measurement == again.measurement
+
+
+@pytest.mark.slow
+def test_predictions_kept_under_the_name_of_others_are_made_again(asked: Asked, store: Path, tmp_path: Path) -> None:
+    other = write_tiny_bundle(tmp_path / "other", name="other", words={"hello": 1, "money": 0})
+    [mine] = store.glob("*.json")
+    predictions_of(other, TEXTS, HERE, store)
+    [theirs] = set(store.glob("*.json")) - {mine}
+    shutil.copyfile(theirs, mine)
+    np.testing.assert_array_equal(predictions_of(asked.bundle, TEXTS, HERE, store).classes, asked.first.classes)
 
 
 def test_a_bundle_that_fails_leaves_no_predictions(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from parsimony.bundle import trial
 from parsimony.bundle.folder import describe
 from parsimony.measurement import measure
 from parsimony.measurement.records import Measurement, TargetSettings
@@ -36,6 +37,7 @@ class Bench:
 
 def bench(folder: Path, texts: Sequence[str], target: TargetSettings) -> Bench:
     """Measure a bundle in every scenario; half a minute or so."""
+    trial.require(folder)
     built, folders = describe(folder), {NAME: folder}
     measurement = efficiency.with_roofline(measure.measure(folders, texts, target), folders, texts, target)[NAME]
     return Bench(
