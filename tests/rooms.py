@@ -46,7 +46,7 @@ def sources(root: Path, room: str) -> list[Path]:
 def copied(target: Path) -> Iterator[Path]:
     """Give a copy of all rooms, of which `code_digest` makes its digests meanwhile."""
     copy = Path(shutil.copytree(ROOT, target, ignore=shutil.ignore_patterns("__pycache__")))
-    files.__file__, real = str(copy / "files.py"), files.__file__
+    files.__file__, real = str(copy / "files" / "__init__.py"), files.__file__
     try:
         yield copy
     finally:

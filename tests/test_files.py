@@ -17,7 +17,7 @@ import rooms
 
 from parsimony import files
 from parsimony.errors import InfrastructureError
-from parsimony.files import FileRef
+from parsimony.files import FileRef, locks
 
 
 @pytest.fixture
@@ -374,18 +374,18 @@ def test_of_many_processes_that_make_one_folder_none_finds_it_missing_or_changed
 
 
 def test_a_new_folder_can_be_made_in_one_that_is_held_and_in_one_that_is_new(tmp_path: Path) -> None:
-    with files.held(tmp_path), files.new_folder(tmp_path / "outer") as outer:
+    with locks.held(tmp_path), files.new_folder(tmp_path / "outer") as outer:
         write(outer / "inner", "text")
         files.write_manifest(outer, {})
     assert files.is_complete(tmp_path / "outer" / "inner")
 
 
 def test_a_folder_is_held_by_one_process_alone_or_by_several_together(tmp_path: Path) -> None:
-    with files.held(tmp_path, "together") as first, files.held(tmp_path, "together") as second:
+    with locks.held(tmp_path, "together") as first, locks.held(tmp_path, "together") as second:
         assert (first, second) == ("mine", "mine")
-        with files.held(tmp_path) as third:
+        with locks.held(tmp_path) as third:
             assert third == "theirs"
-    with files.held(tmp_path) as alone:
+    with locks.held(tmp_path) as alone:
         assert alone == "mine"
 
 

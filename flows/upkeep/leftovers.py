@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from parsimony.files import discard, folder_bytes, held, unfinished
+from parsimony.files import discard, folder_bytes, unfinished
+from parsimony.files.locks import held
 from parsimony.flows.engine import SERVER
 
 if TYPE_CHECKING:

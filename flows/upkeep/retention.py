@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from parsimony.errors import InfrastructureError
-from parsimony.files import MANIFEST, digest_file, discard, folder_bytes, held
+from parsimony.files import MANIFEST, digest_file, discard, folder_bytes
+from parsimony.files.locks import held
 from parsimony.flows.upkeep.leftovers import RUNS, clear, leftovers
 from parsimony.tasks.registry import inventory
 from parsimony.tasks.registry.tracking import Registry

@@ -10,7 +10,7 @@ from contextvars import ContextVar
 from pathlib import Path
 
 from parsimony.errors import InfrastructureError
-from parsimony.files import take
+from parsimony.files.locks import take
 
 log = logging.getLogger("parsimony.progress")
 

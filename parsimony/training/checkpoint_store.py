@@ -18,12 +18,12 @@ from parsimony.files import (
     code_digest,
     digest_file,
     digest_of,
-    held,
     is_complete,
     new_folder,
     touch,
     write_manifest,
 )
+from parsimony.files.locks import held
 from parsimony.training import bases
 from parsimony.training.checkpoint import FACTS
 from parsimony.training.families import FAMILIES

@@ -17,7 +17,7 @@ import pytest
 from bundles import write_tiny_bundle
 
 from parsimony.errors import InfrastructureError
-from parsimony.files import held
+from parsimony.files.locks import held
 from parsimony.flows import settings
 from parsimony.flows.cli.main import main
 from parsimony.flows.upkeep import home as upkeep

@@ -140,7 +140,7 @@ def test_what_a_training_goes_on_from_goes_when_it_is_complete(tmp_path: Path) -
 SLOW = """
 import sys, time
 from pathlib import Path
-from parsimony.files import held
+from parsimony.files.locks import held
 folder = Path(sys.argv[1])
 folder.mkdir(parents=True)
 with held(folder):

@@ -10,21 +10,17 @@ import secrets
 import shutil
 import stat
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import BinaryIO, Literal, TypeAlias, cast
+from typing import BinaryIO, Literal, cast
 
 from parsimony.errors import InfrastructureError
+from parsimony.files.locks import held
 
 MANIFEST = "manifest.json"
-# Who has a lock; "unknown" where the file system or the system has none, "gone" where another thing has the name by now.
-Hold = Literal["mine", "theirs", "unknown", "gone"]
-How: TypeAlias = Literal["alone", "together"]
-Patience: TypeAlias = Literal["try", "wait"]
-Waiting: TypeAlias = Callable[[], object]
 _CHUNK_BYTES = 1 << 20
 _MOST_MANIFEST_BYTES = 1 << 24
 
@@ -63,7 +59,7 @@ def code_digest(*rooms: str) -> str:
 
     What is cached depends on the code that made it: a change anywhere in a room makes it anew.
     """
-    root = Path(__file__).parent
+    root = Path(__file__).parents[1]
     paths = [
         path
         for room in rooms
@@ -260,42 +256,6 @@ def sweep(parent: Path) -> int:
     for path in (left := unfinished(parent)):
         shutil.rmtree(path, ignore_errors=True)
     return len(left)
-
-
-# --- locks: the system lets go of them when their process ends, however it ends --------------------
-
-
-@contextmanager
-def held(path: Path, how: How = "alone", patience: Patience = "try", waiting: Waiting = bool) -> Iterator[Hold]:
-    """Hold a file or folder in this block, alone or together with others who hold it so, and give who has it.
-
-    `waiting` is called once before a wait.
-    """
-    number = os.open(path, os.O_RDONLY)
-    try:
-        hold = take(number, how, patience, waiting)
-        yield hold if path.exists() and os.path.samestat(os.fstat(number), path.stat()) else "gone"
-    finally:
-        os.close(number)
-
-
-def take(number: int, how: How = "alone", patience: Patience = "try", waiting: Waiting = bool) -> Hold:
-    """Lock an open file until it is closed, as `held` does."""
-    try:
-        import fcntl
-    except ImportError:  # not on this system
-        return "unknown"
-    kind = fcntl.LOCK_EX if how == "alone" else fcntl.LOCK_SH
-    try:
-        fcntl.flock(number, kind | fcntl.LOCK_NB)
-    except BlockingIOError:
-        if patience == "try":
-            return "theirs"
-        waiting()
-        fcntl.flock(number, kind)
-    except OSError:  # a file system without locks
-        return "unknown"
-    return "mine"
 
 
 def discard(path: Path) -> None:
