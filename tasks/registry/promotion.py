@@ -40,7 +40,7 @@ from parsimony.tasks.registry.journal import (
     look,
     version_of,
 )
-from parsimony.tasks.registry.refusals import ChangedError, MissingError
+from parsimony.tasks.registry.refusals import SERVERS, ChangedError, MissingError
 from parsimony.tasks.registry.stored_bundles import Verified, fetch_version, verify_version
 from parsimony.tasks.registry.tracking import Registry, connected
 from parsimony.tasks.registry.versions import winner_of
@@ -219,7 +219,7 @@ def notes(registry: Registry, model: str) -> tuple[str, ...]:
 
 
 def download(registry: Registry, model: str, folder: Path) -> BuiltBundle:
-    """Fetch the champion's bundle into `folder`, verified against the journal and tried out; nothing of it is executed.
+    """Fetch the champion's bundle into `folder`, verified against the journal, and tried out when it comes from a server; nothing of it is executed.
 
     A folder that holds this bundle is kept, one that holds another or a damaged one is replaced. Raises PlanError for a model
     without a champion or a folder with other things in it, InfrastructureError when the bundle is not the promoted one.
@@ -276,6 +276,7 @@ def _bundle(
     with tempfile.TemporaryDirectory() as work, new_folder(folder) as target:
         wanted = Verified(version=entry.version, digest=entry.digest)
         fetched = fetch_version(client, registry, model, wanted, Path(work))
-        try_out(Path(fetched.folder))
+        if registry.tracking_uri.startswith(SERVERS):  # what lies in this home was made, or fetched and tried out, here
+            try_out(Path(fetched.folder))
         shutil.copytree(fetched.folder, target, dirs_exist_ok=True)
     return describe(folder)

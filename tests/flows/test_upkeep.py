@@ -263,19 +263,17 @@ def server_at(address: str) -> Server:
     )
 
 
-NOW = time.strftime("%a, %d %b %Y %H:%M:%S GMT", time.gmtime())
-
-
 @pytest.mark.parametrize(
     ("status", "date", "states"),
     [
-        (401, NOW, ["well", "well"]),
-        (200, NOW, ["well", "note"]),
+        (401, "", ["well", "well"]),
+        (200, "", ["well", "note"]),
         (401, "Sun, 01 Mar 2020 00:00:00 GMT", ["well", "well", "wrong"]),
     ],
 )
 def test_a_server_is_asked_as_a_stranger_and_for_its_time(status: int, date: str, states: list[str]) -> None:
-    with answering(status, date) as address:
+    now = time.strftime("%a, %d %b %Y %H:%M:%S GMT", time.gmtime())
+    with answering(status, date or now) as address:
         assert [diagnosis.state for diagnosis in servers._examined(server_at(address))] == states
 
 
