@@ -10,7 +10,6 @@ import os
 import subprocess
 import sys
 import tempfile
-from functools import lru_cache
 from pathlib import Path
 
 from parsimony.bundle.folder import MODEL
@@ -25,19 +24,26 @@ TEXTS = ("", "a text", "Ä ﷺ\u200d\U0001f9d1 1e9\t…", "word " * 4_000, "x" *
 # The places where the parent finds its modules, so that no folder where it was started is one of them.
 _CODE = "import sys; sys.path[:] = sys.argv[2:]; from parsimony.bundle.trial import serve; serve(sys.argv[1])"
 
+_trusted: set[tuple[Path, str]] = set()
+
 
 def require(folder: Path) -> None:
-    """Try out a bundle from elsewhere; one in our own home, or that this process has tried before, is trusted.
+    """Try out a bundle from elsewhere; one in our own home, or that this process knows already, is trusted.
 
     Raises InfrastructureError when it is not to be used.
     """
-    if (folder / MANIFEST).is_file() and not is_in_home(folder):
-        _try_once(folder, digest_file(folder / MANIFEST))
+    if (folder / MANIFEST).is_file() and not is_in_home(folder) and _name_of(folder) not in _trusted:
+        try_out(folder)
+        trust(folder)
 
 
-@lru_cache(maxsize=64)
-def _try_once(folder: Path, digest: str) -> None:  # noqa: ARG001  # another manifest is another bundle
-    try_out(folder)
+def trust(folder: Path) -> None:
+    """Let this process open a bundle without a trial: it was tried out, or compared with what was promoted."""
+    _trusted.add(_name_of(folder))
+
+
+def _name_of(folder: Path) -> tuple[Path, str]:
+    return folder.resolve(), digest_file(folder / MANIFEST)  # another manifest is another bundle
 
 
 def is_in_home(folder: Path) -> bool:

@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from parsimony.bundle import trial
 from parsimony.bundle.folder import LABELS, MODEL, TOKENIZER, describe, described
-from parsimony.bundle.trial import try_out
 from parsimony.candidates import BuiltBundle
 from parsimony.decision.journal import (
     MOVES,
@@ -277,6 +277,7 @@ def _bundle(
         wanted = Verified(version=entry.version, digest=entry.digest)
         fetched = fetch_version(client, registry, model, wanted, Path(work))
         if registry.tracking_uri.startswith(SERVERS):  # what lies in this home was made, or fetched and tried out, here
-            try_out(Path(fetched.folder))
+            trial.try_out(Path(fetched.folder))
         shutil.copytree(fetched.folder, target, dirs_exist_ok=True)
+    trial.trust(folder)
     return describe(folder)
