@@ -30,6 +30,9 @@ LIMIT_S = 3.0
 POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:" + "0" * 64 + "\nsize 90868376\n"
 
 
+pytestmark = pytest.mark.slow  # bases are loaded, and torch takes seconds
+
+
 @pytest.fixture(scope="module", autouse=True)
 def warm() -> None:
     """Import what a good base needs once, as a process does: a refusal is timed, not an import of torch."""

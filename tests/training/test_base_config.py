@@ -19,6 +19,9 @@ CODE = "which asks to run code or to read from elsewhere; that is never done: us
 EVIL = "someone/kernel"
 
 
+pytestmark = pytest.mark.slow  # bases are made and loaded, and torch takes seconds
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     return Path(shutil.copytree(base_of("bert"), tmp_path / "base"))

@@ -19,6 +19,9 @@ from parsimony.errors import InfrastructureError, PlanError
 from parsimony.training import bases
 
 
+pytestmark = pytest.mark.slow  # bases are made and loaded, and torch takes seconds
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     return Path(shutil.copytree(base_of("bert"), tmp_path / "base"))
