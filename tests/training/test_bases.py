@@ -18,7 +18,6 @@ from tinymodels import ARCHITECTURES, Architecture, base_of, first_quick
 from parsimony.errors import InfrastructureError, PlanError
 from parsimony.training import bases
 
-
 pytestmark = pytest.mark.slow  # bases are made and loaded, and torch takes seconds
 
 
