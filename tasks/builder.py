@@ -147,7 +147,8 @@ class _Builder:
         if self.process is not None and self.process.poll() is None:
             return self.process
         self.process = subprocess.Popen(
-            [sys.executable, "-m", self.module, str(os.getpid()), str(self.limits.memory_bytes)],
+            # -P: no module of the folder where the run was started.
+            [sys.executable, "-P", "-m", self.module, str(os.getpid()), str(self.limits.memory_bytes)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self.errors,

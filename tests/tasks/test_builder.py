@@ -50,6 +50,15 @@ def process_of(build: Build, folder: Path, name: str) -> int:
     return int(number)
 
 
+def test_the_child_imports_nothing_from_the_folder_where_the_run_was_started(
+    ending: Build, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "selectors.py").write_text("raise SystemExit('a module of the working folder')", encoding="utf-8")
+    (tmp_path / "json.py").write_text("raise SystemExit('a module of the working folder')", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    assert process_of(ending, tmp_path, "one") > 0
+
+
 @pytest.mark.parametrize(
     ("end", "reason"),
     [
