@@ -112,8 +112,7 @@ def session(plan: Plan) -> Iterator[Session]:
             try:
                 yield run
             except BaseException:
-                if not (
-                    run.folder / PENDING
-                ).exists():  # else this run may have promoted, and its folder is the evidence
+                # A run that may have promoted leaves its folder, which is the evidence.
+                if not (run.folder / PENDING).exists():
                     shutil.rmtree(run.folder, ignore_errors=True)
                 raise

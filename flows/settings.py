@@ -36,7 +36,7 @@ _DEFAULTS = {
     "TRANSFORMERS_VERBOSITY": "error",
 }
 # What is on this machine is never reached through a proxy. Some libraries read the one variable, some the other.
-_LOOPBACK = ("localhost", "127.0.0.1", "::1")
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _NO_PROXY = ("NO_PROXY", "no_proxy")
 
 
@@ -124,7 +124,7 @@ def _set_defaults(environment: MutableMapping[str, str], home: Path) -> None:
 def _with_loopback(hosts: str) -> str:
     """Return a list of hosts that no proxy is used for, with this machine's own; `*` holds for all, and only alone."""
     listed = [host.strip() for host in hosts.split(",") if host.strip()]
-    return "*" if listed == ["*"] else ",".join(dict.fromkeys((*listed, *_LOOPBACK)))
+    return "*" if listed == ["*"] else ",".join(dict.fromkeys((*listed, *LOOPBACK)))
 
 
 def _make_writable(home: Path) -> None:

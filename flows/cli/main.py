@@ -73,9 +73,8 @@ def _status(chosen: argparse.Namespace, interrupt: Interrupt) -> int:
         return verb(chosen)
     except (KeyboardInterrupt, SystemExit, GeneratorExit):
         raise
-    except (
-        BaseException
-    ) as error:  # a server that went away, a broken installation, a panic, a defect: one line, and the evidence
+    except BaseException as error:
+        # A server that went away, a broken installation, a panic, a defect: one line, and the evidence.
         if interrupt.number is not None:  # what fails then fails because of it
             raise
         return _refused(error)

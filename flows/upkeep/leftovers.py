@@ -65,13 +65,15 @@ def leftovers(home: Path) -> tuple[Leftover, ...]:
 
 def clear(home: Path) -> tuple[Leftover, ...]:
     """Remove what killed runs of this home have left, end its orphaned servers, and return what was there."""
+    import psutil
+
     left = leftovers(home)
     for leftover in left:
         if leftover.path is not None:
             discard(leftover.path)
-    for process in _orphans(home):
-        with contextlib.suppress(Exception):  # it has ended by itself
-            process.kill()
+        if leftover.process is not None:
+            with contextlib.suppress(psutil.Error):  # it has ended by itself
+                psutil.Process(leftover.process).kill()
     return left
 
 

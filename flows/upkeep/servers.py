@@ -15,14 +15,14 @@ from urllib.parse import urlsplit
 
 from parsimony.errors import InfrastructureError, first_line
 from parsimony.flows.engine import serving
-from parsimony.flows.settings import Settings
+from parsimony.flows.settings import LOOPBACK, Settings
 from parsimony.flows.upkeep.diagnosis import Diagnosis
+from parsimony.tasks.registry.refusals import SERVERS
 
 _TIMEOUT_S = 5.0
 _STRANGER = "http://stranger.example"
 _CLOCK_S = 60.0
 _REFUSED = (401, 403)
-_LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +70,7 @@ def named(where: Settings) -> tuple[Server, ...]:
         servers.append(
             Server(name="Prefect", address=address, health="/health", guarded="/flows/filter", remedy=remedy)
         )
-    if where.tracking_uri.startswith(("http://", "https://")):
+    if where.tracking_uri.startswith(SERVERS):
         path = "/api/2.0/mlflow/experiments/search"
         remedy = "start it with `--app-name basic-auth` and `--allowed-hosts`, or let it listen on 127.0.0.1 alone"
         servers.append(Server(name="MLflow", address=where.tracking_uri, health="/health", guarded=path, remedy=remedy))
@@ -124,7 +124,7 @@ def _open(server: Server, reply: Reply) -> Iterator[Diagnosis]:
     if reply.status in _REFUSED:
         yield Diagnosis(subject=server.name, state="well", message=f"{server.shown} refuses strangers")
         return
-    here = server.host in _LOOPBACK
+    here = server.host in LOOPBACK
     who = "every process and web page of this machine" if here else "whoever reaches it"
     may = "run commands on its workers" if server.name == "Prefect" else "change what is promoted"
     message = f"{server.shown} asks for no password: {who} can {may}"

@@ -37,9 +37,6 @@ def write_bundle(
     A graph that takes text reads all of it, so `windows` is only kept beside a tokenizer. Raises InfrastructureError when the graph or the
     tokenizer holds what `load` refuses.
     """
-    refuse_external_data(model, target / MODEL)
-    if tokenizer is not None:
-        tokenizer_text(tokenizer.encode(), target / TOKENIZER)
     with new_folder(target) as work:
         fill_bundle(work, model=model, tokenizer=tokenizer, labels=labels, lineage=lineage, windows=windows)
     return describe(target)
@@ -58,6 +55,7 @@ def fill_bundle(
     refuse_external_data(model, work / MODEL)
     (work / MODEL).write_bytes(model)
     if tokenizer is not None:
+        tokenizer_text(tokenizer.encode(), work / TOKENIZER)
         (work / TOKENIZER).write_text(tokenizer, encoding="utf-8")
     (work / LABELS).write_text(json.dumps(list(labels), ensure_ascii=False), encoding="utf-8")
     kind: Literal["tokens", "text"] = "text" if tokenizer is None else "tokens"

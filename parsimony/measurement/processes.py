@@ -63,13 +63,8 @@ def once(do: str, threads: int) -> dict[str, Any]:
 @contextlib.contextmanager
 def _running(module: str, threads: int) -> Iterator[subprocess.Popen[str]]:
     process = subprocess.Popen(
-        [
-            sys.executable,
-            "-P",
-            "-m",
-            module,
-            str(os.getpid()),
-        ],  # -P: no module of the folder where this one was started
+        # -P: no module of the folder where this one was started.
+        [sys.executable, "-P", "-m", module, str(os.getpid())],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

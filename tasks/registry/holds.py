@@ -9,10 +9,8 @@ from parsimony.decision.journal import standing as standing_of
 from parsimony.decision.records import Standing
 from parsimony.errors import InfrastructureError, PlanError
 from parsimony.tasks.registry.entries import About, proposal
-from parsimony.tasks.registry.journal import append, followed, known, look
+from parsimony.tasks.registry.journal import TRIES, append, followed, known, look
 from parsimony.tasks.registry.tracking import Registry, connected
-
-_TRIES = 8
 
 
 def hold(registry: Registry, model: str, reason: str) -> JournalEntry:
@@ -33,7 +31,7 @@ def release(registry: Registry, model: str, reason: str) -> JournalEntry | None:
 
 def _say(kind: Literal["hold", "release"], registry: Registry, model: str, reason: str) -> JournalEntry:
     with connected(registry) as client:
-        for _ in range(_TRIES):
+        for _ in range(TRIES):
             state = look(client, model)
             state.require_whole()
             if state.head is None:
@@ -44,7 +42,7 @@ def _say(kind: Literal["hold", "release"], registry: Registry, model: str, reaso
             about = About(version=state.head.version, digest=state.head.digest, size_bytes=state.head.size_bytes)
             if entry := append(client, registry, model, proposal(kind, state.last, about, reason)):
                 return followed(client, model, entry)
-    raise InfrastructureError(f"the journal of {model} changed {_TRIES} times meanwhile; try again")
+    raise InfrastructureError(f"the journal of {model} changed {TRIES} times meanwhile; try again")
 
 
 def standing(registry: Registry, model: str) -> Standing:

@@ -25,7 +25,7 @@ log = logging.getLogger("parsimony.progress")
 
 ALIAS = "champion"
 _ANCHOR = "parsimony.journal"
-_TRIES = 8
+TRIES = 8  # writers may race for the head
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -244,7 +244,7 @@ def follow(client: MlflowClient, model: str) -> tuple[JournalEntry, tuple[str, .
     from mlflow.exceptions import MlflowException
 
     before: list[str] = []
-    for _ in range(_TRIES):
+    for _ in range(TRIES):
         state = look(client, model)
         state.require_whole()
         head, last, current = state.head, state.last, in_production(client, state)

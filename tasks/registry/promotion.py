@@ -28,6 +28,7 @@ from parsimony.files import MANIFEST, new_folder
 from parsimony.tasks.registry.entries import JOURNAL_SUFFIX, About, proposal
 from parsimony.tasks.registry.journal import (
     ALIAS,
+    TRIES,
     State,
     append,
     champion_of,
@@ -49,7 +50,6 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 
-_TRIES = 8
 _NAME_CHARS = 32
 _OF_A_BUNDLE = {MODEL, TOKENIZER, LABELS, MANIFEST, "config.json"}
 
@@ -75,7 +75,7 @@ def promote(registry: Registry, decision: Decision, verified: Verified) -> Journ
         )
     about = About(version=verified.version, digest=verified.digest, size_bytes=built.size_bytes)
     with connected(registry) as client:
-        for _ in range(_TRIES):
+        for _ in range(TRIES):
             state = look(client, decision.model)
             state.require_whole()
             if state.head is not None and _is(state.head, verified):
@@ -84,7 +84,7 @@ def promote(registry: Registry, decision: Decision, verified: Verified) -> Journ
             proposed = proposal("promote", state.last, about, decision.reason)
             if entry := append(client, registry, decision.model, proposed):
                 return followed(client, decision.model, entry)
-    raise InfrastructureError(f"other runs promoted {decision.model} {_TRIES} times meanwhile; run again")
+    raise InfrastructureError(f"other runs promoted {decision.model} {TRIES} times meanwhile; run again")
 
 
 def keep(registry: Registry, model: str) -> JournalEntry:

@@ -8,9 +8,8 @@ Look-ups, norms, sums and activations are not counted: they have no products of 
 
 from __future__ import annotations
 
-import copy
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -70,7 +69,7 @@ def count(folder: Path, text: str) -> Counted:
         raise CannotCountError(f"the operations of {', '.join(unknown)} cannot be counted")
     windows = feeds(load(folder), text)
     totals = {"int8": 0, "fp32": 0}
-    for shapes in [_shapes(copy.deepcopy(model), values) for values in windows]:
+    for shapes in _shapes(model, windows):
         for node in model.graph.node:
             if node.op_type in _PRODUCTS:
                 for kind, products in _PRODUCTS[node.op_type](node, shapes).items():
@@ -79,15 +78,15 @@ def count(folder: Path, text: str) -> Counted:
     return Counted(tokens=tokens, int8_ops=totals["int8"], fp32_ops=totals["fp32"])
 
 
-def _shapes(model: onnx.ModelProto, values: Mapping[str, np.ndarray]) -> dict[str, Shape]:
-    """Return the shape of every tensor that a counted node reads or writes, as this text makes them."""
+def _shapes(model: onnx.ModelProto, windows: Sequence[Mapping[str, np.ndarray]]) -> list[dict[str, Shape]]:
+    """Return, for each window of a text, the shape of every tensor that a counted node reads or writes."""
     import onnx
     import onnxruntime
 
-    shapes: dict[str, Shape] = {tensor.name: tuple(tensor.dims) for tensor in model.graph.initializer}
-    shapes |= {name: value.shape for name, value in values.items()}
+    constants: dict[str, Shape] = {tensor.name: tuple(tensor.dims) for tensor in model.graph.initializer}
+    shapes = [constants | {name: value.shape for name, value in values.items()} for values in windows]
     touched = (name for n in model.graph.node if n.op_type in _PRODUCTS for name in (*n.input, *n.output[:1]))
-    wanted = [name for name in dict.fromkeys(touched) if name and name not in shapes]
+    wanted = [name for name in dict.fromkeys(touched) if name and name not in shapes[0]]
     del model.graph.output[:]
     model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in wanted)
     if not wanted:
@@ -96,8 +95,12 @@ def _shapes(model: onnx.ModelProto, values: Mapping[str, np.ndarray]) -> dict[st
     options.log_severity_level = 3
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
-    results = session.run(wanted, {node.name: values[node.name] for node in session.get_inputs()})
-    return shapes | {name: np.shape(value) for name, value in zip(wanted, results, strict=True)}
+    names = [node.name for node in session.get_inputs()]
+    runs = (session.run(wanted, {name: values[name] for name in names}) for values in windows)
+    return [
+        known | {name: np.shape(value) for name, value in zip(wanted, results, strict=True)}
+        for known, results in zip(shapes, runs, strict=True)
+    ]
 
 
 # --- one kind of node each ------------------------------------------------------------------------
