@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import random
 import resource
 import runpy
+import subprocess
+import sys
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -65,17 +68,25 @@ def test_every_other_hostile_bundle_is_refused_in_one_line(name: str, work: Path
     assert (work / hostile.SECRET).read_bytes() == CANARY
 
 
+@pytest.fixture(scope="module")
+def trials(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
+    """Try out every case from a process whose only children are the trials, so that the largest of them is known."""
+    work = tmp_path_factory.mktemp("trials")
+    (work / hostile.SECRET).write_bytes(CANARY)
+    code = "import sys; sys.path[:] = sys.argv[1:]; import hostile_trials; hostile_trials.main()"
+    command = [sys.executable, "-c", code, *sys.path]
+    done = subprocess.run(command, cwd=work, capture_output=True, text=True, check=True)
+    assert (work / hostile.SECRET).read_bytes() == CANARY
+    return {trial["name"]: trial for trial in map(json.loads, done.stdout.splitlines())}
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", hostile.CASES)
-def test_a_hostile_bundle_is_tried_out_within_limits(name: str, work: Path) -> None:
-    hostile.CASES[name](work / "b")
-    start = time.monotonic()
-    with pytest.raises(InfrastructureError) as caught:
-        trial.try_out(work / "b")
-    assert time.monotonic() - start < MOST_S
-    assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024 < MOST_BYTES
-    assert len(str(caught.value).splitlines()) == 1
-    assert (work / hostile.SECRET).read_bytes() == CANARY
+def test_a_hostile_bundle_is_tried_out_within_limits(name: str, trials: dict[str, dict[str, Any]]) -> None:
+    trial = trials[name]
+    assert trial["seconds"] < MOST_S
+    assert trial["peak_bytes"] < MOST_BYTES
+    assert len(trial["refusal"].splitlines()) == 1
 
 
 def stored_prediction(model: Any, folder: Path) -> object:
