@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+# Tests side by side do not wait for one another's measurements.
+LOCKS = tempfile.mkdtemp(prefix="locks-")
 # Read by the libraries when they are imported, so they are set before any test imports one.
 os.environ.update(
     {
@@ -18,9 +22,15 @@ os.environ.update(
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "ORT_DISABLE_TELEMETRY": "1",
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "PARSIMONY_LOCKS": LOCKS,
         "TOKENIZERS_PARALLELISM": "false",
     }
 )
+
+
+def pytest_unconfigure() -> None:
+    """Remove the folder of locks."""
+    shutil.rmtree(LOCKS, ignore_errors=True)
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal, TypeAlias
@@ -13,6 +13,14 @@ Hold = Literal["mine", "theirs", "unknown", "gone"]
 How: TypeAlias = Literal["alone", "together"]
 Patience: TypeAlias = Literal["try", "wait"]
 Waiting: TypeAlias = Callable[[], object]
+
+
+def host_folder(environment: Mapping[str, str] = os.environ) -> Path:
+    """Return the folder where the processes of this machine wait for one another: PARSIMONY_LOCKS, /tmp when it is not set.
+
+    Not tempfile's folder, which every user may set to another one. Containers that share a machine share such a folder.
+    """
+    return Path(environment.get("PARSIMONY_LOCKS") or "/tmp").absolute()
 
 
 @contextmanager

@@ -10,12 +10,10 @@ from contextvars import ContextVar
 from pathlib import Path
 
 from parsimony.errors import InfrastructureError
-from parsimony.files.locks import take
+from parsimony.files.locks import host_folder, take
 
 log = logging.getLogger("parsimony.progress")
 
-# Not tempfile's folder, which every user may set to another one.
-_FOLDER = Path("/tmp")
 _mine: ContextVar[frozenset[str]] = ContextVar("host locks of this process", default=frozenset())
 
 
@@ -29,7 +27,7 @@ def host_lock(name: str, stage: str) -> Iterator[None]:
     if name in _mine.get() or os.name != "posix":
         yield
         return
-    path = _FOLDER / f"parsimony-{name}.lock"
+    path = host_folder() / f"parsimony-{name}.lock"
 
     def waiting() -> None:
         detail = f"waits for another process of this machine that does the same ({path})"
@@ -61,5 +59,5 @@ def _opened(path: Path) -> int:
     except OSError as error:
         raise InfrastructureError(
             f"{path} cannot be opened ({error.strerror}); expected a file that everybody may read, by which the processes of "
-            "this machine wait for one another; remove it and run again"
+            "this machine wait for one another; remove it and run again, or name another folder in PARSIMONY_LOCKS"
         ) from error

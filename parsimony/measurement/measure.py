@@ -18,7 +18,7 @@ import numpy as np
 
 from parsimony.measurement import comparison, interleaving, machine, quantiles, turns
 from parsimony.measurement.interleaving import mixed
-from parsimony.measurement.processes import WORKER, Process, ask, started, texts_file
+from parsimony.measurement.processes import WORKER, Process, ask, forked, started, texts_file
 from parsimony.measurement.records import Disturbance, Environment, Measurement, TargetSettings
 from parsimony.measurement.turns import Turn, is_disturbed
 
@@ -76,12 +76,12 @@ class _Arm:
 
 
 def judge(folder: Path, texts: Sequence[str], target: TargetSettings) -> Predicted:
-    """Predict every text once in a fresh process; return the predictions and the measurement."""
+    """Predict every text once in a process of its own; return the predictions and the measurement."""
     environment = machine.environment(target.threads)
     order = mixed(texts)
     with (
         texts_file([texts[i] for i in order]) as path,
-        started(folder, path, target.threads) as process,
+        forked(folder, path, target.threads) as process,
     ):
         arm = _Arm(process=process, warm_up=_warmed(process, len(texts)))
         since = machine.watch(target.threads)

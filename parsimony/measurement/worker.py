@@ -7,19 +7,22 @@ from __future__ import annotations
 
 import gc
 import json
+import os
 import sys
+import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+import traceback
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TextIO
 
 from parsimony.bundle import batch, predict
 from parsimony.errors import ParsimonyError, first_line
-from parsimony.measurement import machine
+from parsimony.measurement import machine, memory
 from parsimony.measurement.parent import end_with_parent
 
-_ORDERS = "load, predict, batch, arrivals, peaks or memory"
+_ORDERS = "import, fork, leave, load, predict, batch, arrivals, peaks or memory"
 _SLEEP_NS = 2_000_000  # nearer than this to an arrival the clock is watched, because a sleep ends late
 
 
@@ -46,29 +49,68 @@ def bundled(folder: Path, threads: int) -> Work:
 
 
 def serve(orders: TextIO, replies: TextIO, opened: Callable[[Path, int], Work] = bundled) -> None:
-    """Follow orders until the input ends, each with one reply: `load` first, then whatever is to be measured.
+    """Follow orders until the input ends or one says `leave`, each with one reply: `load` first, then whatever is to be measured.
 
-    `opened` makes work of what `load` names: a bundle, or a workload that is known beforehand.
+    `opened` makes work of what `load` names: a bundle, or a workload that is known beforehand. `fork` lets a child follow the
+    orders until it is to leave; it has imported everything already, and takes with it all that it has loaded.
     """
-    hands = _Hands(opened=opened)
+    _follow(_Hands(opened=opened), orders, replies)
+
+
+def _follow(hands: _Hands, orders: TextIO, replies: TextIO) -> None:
     gc.disable()
     for line in orders:
         order = json.loads(line)
+        if order["do"] == "leave":
+            return
+        if order["do"] == "fork":
+            _send(replies, _forked(hands.opened, orders, replies))
+            continue
         try:
             reply = hands.follow(order)
         except ParsimonyError as error:  # of this bundle: it is the last reply
             reply = {"refused": first_line(error, 300)}
-        replies.write(json.dumps(reply) + "\n")
-        replies.flush()
+        _send(replies, reply)
         if "refused" in reply:
             return
 
 
+def _send(replies: TextIO, reply: dict[str, Any]) -> None:
+    replies.write(json.dumps(reply) + "\n")
+    replies.flush()
+
+
+def _forked(opened: Callable[[Path, int], Work], orders: TextIO, replies: TextIO) -> dict[str, Any]:
+    """Let a child follow the orders, and return how it ended: the last line of its errors where it did not leave by itself."""
+    with tempfile.TemporaryFile() as errors:
+        parent, before = os.getpid(), memory.inherited()
+        if (number := os.fork()) == 0:
+            try:
+                end_with_parent(parent)
+                os.dup2(errors.fileno(), sys.stderr.fileno())
+                hands = _Hands(opened=opened, inherited=before)
+                _send(replies, {"forked": True})
+                _follow(hands, orders, replies)
+                os._exit(0)
+            except BaseException:
+                traceback.print_exc()
+                sys.stderr.flush()
+            finally:
+                os._exit(1)
+        _, status = os.waitpid(number, 0)
+        if (code := os.waitstatus_to_exitcode(status)) == 0:
+            return {"left": True}
+        errors.seek(0)
+        lines = errors.read()[-2_000:].decode("utf-8", "replace").strip().splitlines()
+        return {"refused": (lines or [f"exit status {code}"])[-1][:300]}
+
+
 @dataclass(slots=True, kw_only=True)
 class _Hands:
-    """What is held between two orders."""
+    """What is held between two orders; `inherited` is None in a process that imported everything itself."""
 
     opened: Callable[[Path, int], Work]
+    inherited: memory.Inherited | None = None
     work: Work | None = None
     texts: list[str] = field(default_factory=list)
 
@@ -78,8 +120,11 @@ class _Hands:
             self.work = self.opened(Path(order["bundle"]), order["threads"])
             self.texts = json.loads(Path(order["texts"]).read_text(encoding="utf-8"))
             return {**self.work.threads, "affinity": machine.affinity(), "batches": self.work.many is not None}
+        if order["do"] == "import":
+            return _imported()
         if order["do"] == "memory":
-            return {"peak_rss_bytes": peak_rss_bytes()}
+            before = self.inherited
+            return {"peak_rss_bytes": memory.peak_rss_bytes_with(before) if before else memory.peak_rss_bytes()}
         if order["do"] == "peaks":
             return _peaks(order["threads"])
         if order["do"] not in _TIMED:
@@ -151,29 +196,20 @@ def _wait_until(due_ns: int) -> int:
     return now
 
 
+def _imported() -> dict[str, Any]:
+    """Import what predicts, so that a child that is forked afterwards has it."""
+    import onnxruntime
+    import tokenizers
+
+    return {module.__name__: module.__version__ for module in (onnxruntime, tokenizers)}
+
+
 def _peaks(threads: int) -> dict[str, Any]:
     from dataclasses import asdict
 
     from parsimony.measurement.roofline import peaks
 
     return asdict(peaks.here(threads))
-
-
-def peak_rss_bytes() -> int:
-    """Return this process's peak resident memory; not its parent's, which getrusage would count after a fork."""
-    status = Path("/proc/self/status")
-    if status.is_file():
-        for line in _lines(status):
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) * 1024
-    import resource
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
-
-
-def _lines(path: Path) -> Iterator[str]:
-    yield from path.read_text(encoding="utf-8").splitlines()
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from parsimony.errors import InfrastructureError
+from parsimony.files.locks import host_folder as locks_of
 from parsimony.measurement import processes
 from parsimony.measurement.host_lock import host_lock
 
@@ -27,11 +28,23 @@ with host_lock(sys.argv[1], "measure"):
 """
 
 
+@pytest.fixture(autouse=True)
+def locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a folder of locks that no other process knows."""
+    folder = tmp_path / "locks"
+    folder.mkdir()
+    monkeypatch.setenv("PARSIMONY_LOCKS", str(folder))
+    return folder
+
+
 @pytest.fixture
-def name() -> Iterator[str]:
-    name = f"test-{secrets.token_hex(8)}"
-    yield name
-    Path(f"/tmp/parsimony-{name}.lock").unlink(missing_ok=True)
+def name() -> str:
+    return f"test-{secrets.token_hex(8)}"
+
+
+def test_all_users_of_a_machine_meet_in_one_folder_unless_another_is_named() -> None:
+    assert locks_of({}) == locks_of({"PARSIMONY_LOCKS": "", "TMPDIR": "/elsewhere"}) == Path("/tmp")
+    assert locks_of({"PARSIMONY_LOCKS": "/shared"}) == Path("/shared")
 
 
 @contextmanager
@@ -53,7 +66,7 @@ def release_in(process: subprocess.Popen[bytes], seconds: float) -> None:
 
 
 def test_a_process_waits_for_another_one_that_is_killed_and_says_so_in_one_line(
-    name: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    name: str, tmp_path: Path, locks: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, logger="parsimony.progress")
     with holder(name, tmp_path) as other:
@@ -65,7 +78,7 @@ def test_a_process_waits_for_another_one_that_is_killed_and_says_so_in_one_line(
     [record] = caplog.records
     assert (record.stage, record.detail) == (
         "measure",
-        f"waits for another process of this machine that does the same (/tmp/parsimony-{name}.lock)",
+        f"waits for another process of this machine that does the same ({locks}/parsimony-{name}.lock)",
     )
 
 
@@ -77,18 +90,18 @@ def test_nobody_waits_for_himself_or_for_nobody(name: str, caplog: pytest.LogCap
     assert caplog.records == []
 
 
-def test_the_file_can_be_read_by_every_user_whatever_the_umask(name: str) -> None:
+def test_the_file_can_be_read_by_every_user_whatever_the_umask(name: str, locks: Path) -> None:
     before = os.umask(0o077)
     try:
         with host_lock(name, "measure"):
             pass
     finally:
         os.umask(before)
-    assert Path(f"/tmp/parsimony-{name}.lock").stat().st_mode & 0o777 == 0o644
+    assert (locks / f"parsimony-{name}.lock").stat().st_mode & 0o777 == 0o644
 
 
-def test_a_link_in_the_place_of_the_file_is_refused_and_not_followed(name: str, tmp_path: Path) -> None:
-    Path(f"/tmp/parsimony-{name}.lock").symlink_to(tmp_path / "elsewhere")
+def test_a_link_in_the_place_of_the_file_is_refused_and_not_followed(name: str, locks: Path, tmp_path: Path) -> None:
+    (locks / f"parsimony-{name}.lock").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(InfrastructureError, match="cannot be opened"), host_lock(name, "measure"):
         pass
     assert not (tmp_path / "elsewhere").exists()

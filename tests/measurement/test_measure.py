@@ -379,7 +379,8 @@ def test_an_order_that_cannot_be_followed_is_refused() -> None:
         with pytest.raises(ValueError, match="found the order 'predict' before 'load'"):
             _served({"do": "predict", "start": 0, "stop": 1})
         with pytest.raises(
-            ValueError, match="found the order 'dance', expected load, predict, batch, arrivals, peaks or memory"
+            ValueError,
+            match="found the order 'dance', expected import, fork, leave, load, predict, batch, arrivals, peaks or memory",
         ):
             _served({"do": "dance"})
     finally:
