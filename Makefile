@@ -11,10 +11,11 @@ JOBS ?= auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 # Pages are looked at in a real browser; where there is none, those tests are left out, and this is said.
 BROWSER := $(shell command -v chromium || command -v chromium-browser || command -v google-chrome)
 
-.PHONY: help setup demo test check lint types simulate instrument mutate bench clean
+.PHONY: help setup demo test test-long check lint types simulate instrument mutate bench clean
 help:
 	@echo "make demo   run the pipeline on the built-in data"
-	@echo "make test   all tests          make check  lint, types and quick tests"
+	@echo "make test   the tests          make check  lint, types and quick tests"
+	@echo "make test-long   the tests that take longest: other stages, other bodies, many repetitions"
 	@echo "make simulate   how often the decision is wrong, and how often it finds what is there"
 	@echo "make mutate   how many changes to the arithmetic of the decision its tests notice"
 	@echo "make instrument   how often a verdict about speed is wrong, on work that is known beforehand"
@@ -36,10 +37,13 @@ demo: $(READY)
 test: $(READY)
 ifeq ($(BROWSER),)
 	@echo "no chromium on this machine: the tests marked 'browser' are left out"
-	@$(BIN)/pytest -n $(JOBS) -m "not browser"
+	@$(BIN)/pytest -n $(JOBS) -m "not long and not browser"
 else
-	@$(BIN)/pytest -n $(JOBS)
+	@$(BIN)/pytest -n $(JOBS) -m "not long"
 endif
+
+test-long: $(READY)
+	@$(BIN)/pytest -n $(JOBS) -m long
 
 check: lint types
 	@$(BIN)/pytest -m "not slow and not flow and not browser"

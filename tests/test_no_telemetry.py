@@ -121,6 +121,7 @@ def test_the_stored_model_code_looks_up_no_name(tmp_path: Path, environment: dic
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @traced
 def test_a_whole_run_looks_up_no_name(tmp_path: Path, environment: dict[str, str]) -> None:
     write_csv(tmp_path / "train.csv", *tables())

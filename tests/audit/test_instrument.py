@@ -69,6 +69,7 @@ def _promised(same: Row, longer: Row) -> bool:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_the_same_is_hardly_ever_called_different_and_five_percent_are_nearly_always_found(tmp_path: Path) -> None:
     """The promise is made for a machine that is left alone: a busy minute spoils one batch, a wrong instrument all three."""
     folders = instrument.write_known_work(tmp_path)
@@ -82,6 +83,7 @@ def test_the_same_is_hardly_ever_called_different_and_five_percent_are_nearly_al
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_on_a_loaded_core_no_verdict_is_wrong(tmp_path: Path) -> None:
     with instrument.one_core_loaded():
         repeated = instrument.repeated(instrument.write_known_work(tmp_path), known_work.MODULE, LOADED)

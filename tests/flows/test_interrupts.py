@@ -123,9 +123,9 @@ def all_ended(folder: Path) -> bool:
     ("stage", "number", "whom"),
     [
         ("server", signal.SIGINT, os.killpg),
-        ("finetune", signal.SIGINT, os.kill),
+        pytest.param("finetune", signal.SIGINT, os.kill, marks=pytest.mark.long),
         ("measure", signal.SIGTERM, os.killpg),
-        ("publish", signal.SIGTERM, os.kill),
+        pytest.param("publish", signal.SIGTERM, os.kill, marks=pytest.mark.long),
     ],
     ids=lambda value: getattr(value, "name", None) or getattr(value, "__name__", str(value)),
 )
@@ -148,7 +148,7 @@ def test_a_signal_ends_a_run_at_any_stage_with_one_line_and_leaves_no_process(
         assert all_ended(work), commands(work)
 
 
-@pytest.mark.parametrize("stage", ["server", "worker"])
+@pytest.mark.parametrize("stage", ["server", pytest.param("worker", marks=pytest.mark.long)])
 def test_a_run_that_is_killed_leaves_no_process(stage: str, work: Path) -> None:
     with running(work, "run", "plan.toml") as process:
         wait_until(reached(work, stage), process, work)

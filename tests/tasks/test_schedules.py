@@ -397,8 +397,8 @@ def who(story: Story, action: str) -> Action:
 
 
 PAIRS = [
-    ("promotes", "promotes an older one"),
-    ("promotes", "rolls back to the first"),
+    pytest.param(("promotes", "promotes an older one"), marks=pytest.mark.long),
+    pytest.param(("promotes", "rolls back to the first"), marks=pytest.mark.long),
     ("promotes", "holds"),
 ]
 
@@ -409,6 +409,7 @@ def test_two_at_once_and_a_crash_anywhere(pair: tuple[str, str], story: Story) -
     assert states > 50 and ends > 5
 
 
+@pytest.mark.long
 def test_a_response_that_is_lost_anywhere_while_another_promotes(story: Story) -> None:
     states, ends = explored(story, (who(story, "promotes"), who(story, "holds")), is_sound, losses=1)
     assert states > 100 and ends > 10

@@ -86,7 +86,15 @@ def kill_after(kind: str, place: Path, step: int, monkeypatch: pytest.MonkeyPatc
     assert done.returncode == -9, done.stderr
 
 
-@pytest.mark.parametrize(("kind", "step"), [("labels", 22), ("labels", 27), ("teacher", 13), ("teacher", 40)])
+@pytest.mark.parametrize(
+    ("kind", "step"),
+    [
+        ("labels", 22),
+        pytest.param("labels", 27, marks=pytest.mark.long),
+        pytest.param("teacher", 13, marks=pytest.mark.long),
+        ("teacher", 40),
+    ],
+)
 def test_a_training_that_is_killed_ends_with_the_same_weights_to_the_last_bit(
     kind: str, step: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
