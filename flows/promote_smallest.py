@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
-from prefect import flow
+from typing import Any
 
+from prefect import flow
+from prefect.states import State
+
+from parsimony.flows import names, states
+from parsimony.flows.lifecycle import searching
 from parsimony.flows.plan import Plan
 from parsimony.flows.session import session
 from parsimony.flows.stages import data, judge, search, train
 from parsimony.tasks.publish import Published
 
 
-@flow(name="promote-smallest", flow_run_name="{plan.model}")
-def promote_smallest(plan: Plan) -> Published:
+@flow(name="smallest-model", flow_run_name=names.at_start)
+def promote_smallest(plan: Plan) -> State[Any]:
     """Find the smallest model that keeps the quality, and put exactly that one into production.
 
-    Returns the decision with its receipt. Raises PlanError, DataError or InfrastructureError; "nothing passed" is a result.
+    Ends in a state that names the decision, whose result is what was published; "nothing passed" is a result. The result of a
+    refusal raises PlanError, DataError or InfrastructureError.
     """
+    return states.ending(lambda: searching(plan, lambda: smallest(plan)))
+
+
+def smallest(plan: Plan) -> Published:
+    """Validate, train, shrink, judge, promote."""
     with session(plan) as run:
         splits = data.read(run)
         probes = train.probe(run, splits)

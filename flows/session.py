@@ -15,13 +15,16 @@ from pathlib import Path
 from parsimony.data.splits import Splits
 from parsimony.decision.procedure import Case
 from parsimony.decision.records import NOTHING_SAID, Rules, Standing
+from parsimony.files.locks import held
 from parsimony.flows import settings
 from parsimony.flows.forecast import Forecast
 from parsimony.flows.plan import Plan
 from parsimony.flows.preflight import preflight
+from parsimony.flows.settings import Settings
 from parsimony.flows.upkeep.leftovers import clear, running
 from parsimony.measurement.energy import Meter, meter
 from parsimony.measurement.records import TargetSettings
+from parsimony.reporting.formatting import duration
 from parsimony.tasks.builder import Build, building
 from parsimony.tasks.publish import PENDING, settle
 from parsimony.tasks.registry.artifact_store import try_artifacts
@@ -91,7 +94,22 @@ class Session:
     def say(self, stage: str, detail: str) -> None:
         """Tell whoever follows the run where it is."""
         extra = {"stage": stage, "detail": detail, "left_s": self.forecast.left_s}
-        log.info("%s %s", stage, detail, extra=extra)
+        left = "" if self.forecast.left_s is None else f" (about {duration(self.forecast.left_s)} left)"
+        log.info("%s %s%s", stage, detail, left, extra=extra)
+
+
+@contextlib.contextmanager
+def alone(home: Path) -> Iterator[None]:
+    """Search in this block alone: of the searches of one home, whatever started them, one runs and the others wait."""
+
+    def waiting() -> None:
+        detail = f"waits for another search of this machine, which keeps its files in {home}"
+        log.info("%s %s", "search", detail, extra={"stage": "search", "detail": detail, "left_s": None})
+
+    lock = home / "search.lock"
+    lock.touch()
+    with held(lock, "alone", "wait", waiting):
+        yield
 
 
 @contextlib.contextmanager
@@ -99,6 +117,11 @@ def session(plan: Plan) -> Iterator[Session]:
     """Open a run: where things are kept, what this machine can do, the meter; a refused run leaves no folder."""
     where = settings.prepare()
     targets = preflight(plan)
+    with alone(where.home):
+        yield from _opened(plan, where, targets)
+
+
+def _opened(plan: Plan, where: Settings, targets: tuple[TargetSettings, ...]) -> Iterator[Session]:
     registry = Registry(tracking_uri=where.tracking_uri, artifact_root=where.artifact_root)
     # A registry that does not respond, a damaged journal and a full store are noticed before anything is trained.
     for line in reconcile(registry, plan.model):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import tempfile
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,6 +38,8 @@ _DEFAULTS = {
 # What is on this machine is never reached through a proxy. Some libraries read the one variable, some the other.
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _NO_PROXY = ("NO_PROXY", "no_proxy")
+# The file that `parsimony up` holds as long as it runs; its worker and their runs end with it.
+LOCK_VARIABLE = "PARSIMONY_UP_LOCK"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +91,12 @@ def look(environment: MutableMapping[str, str] = os.environ) -> Settings:
             f"PARSIMONY_HOME {home} holds no {_file(home).name} that can be read, and cannot be written"
         )
     return Settings(home=home, tracking_uri=address or database.read_only_address_of(_file(home)), writable=False)
+
+
+def up_lock(environment: Mapping[str, str] = os.environ) -> Path | None:
+    """Return the file that the `parsimony up` which started this process holds; None when none did."""
+    path = environment.get(LOCK_VARIABLE)
+    return Path(path) if path else None
 
 
 def _home(environment: MutableMapping[str, str]) -> Path:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 from prefect import task
 from prefect.artifacts import create_markdown_artifact
@@ -19,6 +20,7 @@ from parsimony.errors import InfrastructureError, ParsimonyError
 from parsimony.reporting.receipt import dumps, receipt
 from parsimony.tasks.registry.promotion import history, keep, promote
 from parsimony.tasks.registry.refusals import UnsettledError
+from parsimony.tasks.registry.secrets import shown_address
 from parsimony.tasks.registry.stored_bundles import Verified
 from parsimony.tasks.registry.tracking import Recorded, Registry, attach, record
 from parsimony.tasks.registry.versions import register, winner_of
@@ -44,13 +46,13 @@ def publish(decision: Decision, registry: Registry, folder: Path) -> Published:
     The order matters: everything that a version needs, and the evidence for it, exists before the journal names it. A folder
     with the file `promotion-pending` is of a run of which it is not known whether it promoted.
     """
-    recorded = record(registry, decision, tags={"prefect.flow_run_id": str(flow_run.get_id() or "")})
+    recorded = record(registry, decision, tags=_run_tags())
     verified = _version(decision, registry, recorded)
     paper = receipt(decision, version=None if verified is None else verified.version)
     attach(registry, recorded, write_files(decision, paper, folder))
     create_markdown_artifact(
-        markdown=reporting.markdown(decision),
-        key=_artifact_key(decision.model),
+        markdown=reporting.folded(decision, _links(decision.model, registry, recorded, verified)),
+        key=f"decision-{artifact_key(decision.model)}",
         description=reporting.sentence(decision),
     )
     if decision.outcome == "kept":
@@ -59,6 +61,24 @@ def publish(decision: Decision, registry: Registry, folder: Path) -> Published:
         with _pending(folder):
             promote(registry, decision, verified)
     return Published(decision=decision, receipt=paper, folder=folder)
+
+
+def _run_tags() -> dict[str, str]:
+    """Return what leads from MLflow to the run in Prefect: its id, and its page where a server keeps it."""
+    named = {"prefect.flow_run_id": str(flow_run.get_id() or "")}
+    page = flow_run.ui_url
+    return named | ({"prefect.flow_run_url": page} if page else {})
+
+
+def _links(model: str, registry: Registry, recorded: Recorded, verified: Verified | None) -> dict[str, str]:
+    """Return the pages in MLflow that belong to a decision, by what they are; none where MLflow is a database."""
+    if not registry.is_server:
+        return {}
+    base = shown_address(registry.tracking_uri)
+    links = {"MLflow run": f"{base}/#/experiments/{recorded.experiment_id}/runs/{recorded.run_id}"}
+    if verified is not None:
+        links[f"version {verified.version}"] = f"{base}/#/models/{quote(model)}/versions/{verified.version}"
+    return links
 
 
 def _version(decision: Decision, registry: Registry, recorded: Recorded) -> Verified | None:
@@ -115,6 +135,6 @@ def write_files(decision: Decision, paper: dict[str, object], folder: Path) -> d
     return {name: folder / name for name in names if (folder / name).exists()}
 
 
-def _artifact_key(model: str) -> str:
-    """Return the artifact's key: Prefect takes lower case letters, digits and dashes."""
-    return "decision-" + "".join(c if c.isalnum() else "-" for c in model)
+def artifact_key(model: str) -> str:
+    """Return a model's name as the end of an artifact's key: Prefect takes lower case letters, digits and dashes."""
+    return "".join(c if c.isalnum() else "-" for c in model)

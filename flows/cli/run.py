@@ -37,7 +37,7 @@ def run(chosen: argparse.Namespace) -> int:
     with following(), serving(where):
         from parsimony.flows.promote_smallest import promote_smallest
 
-        published = promote_smallest(plan)
+        published: Published = promote_smallest(plan, return_state=True).result()
     if chosen.json:
         from parsimony.reporting.receipt import dumps
 

@@ -34,6 +34,14 @@ def takes_plan(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change a key of the plan")
 
 
+def takes_optional_plan(parser: argparse.ArgumentParser) -> None:
+    """Let a verb take the plan that the deployments of the search carry."""
+    parser.add_argument(
+        "plan", nargs="?", help="the plan of the searches; without it the one they have, the demonstration's at first"
+    )
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change a key of the plan")
+
+
 def takes_reason(parser: argparse.ArgumentParser) -> None:
     """Let a verb take the reason that the journal keeps, with who gave it."""
     parser.add_argument(

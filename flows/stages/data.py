@@ -7,6 +7,7 @@ from parsimony.data.table import Dataset
 from parsimony.decision import stats
 from parsimony.decision.verdicts import GUESSED_DISCORDANCE
 from parsimony.errors import DataError, PlanError
+from parsimony.flows.names import rename, with_rows
 from parsimony.flows.plan import Plan
 from parsimony.flows.session import Session
 from parsimony.tasks.registry.ledger import questions
@@ -47,6 +48,7 @@ def read(run: Session) -> Splits:
     with run.stage("validate", run.plan.data.train):
         splits = validate(source_of(run.plan), rules_of(run.plan), run.folder, run.home)
     dataset = splits.dataset
+    rename(with_rows(run.plan.model, dataset.train_rows + dataset.validation_rows + dataset.test_rows))
     run.say(
         "validate",
         f"{len(dataset.labels)} labels; {dataset.train_rows:,} rows to train, {dataset.validation_rows:,} to validate, "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from parsimony.decision.records import Decision, Judged
 from parsimony.reporting import formatting as say
@@ -13,6 +13,7 @@ from parsimony.reporting.facts import further_gates, ladder
 from parsimony.reporting.sentences import BADGES, key_figures, sentence, why
 from parsimony.reporting.tables import Grid
 
+_LINES = 5
 SPECIAL = re.compile(r"([\\`*_\[\]#|~])")
 
 
@@ -45,6 +46,15 @@ def markdown(decision: Decision) -> str:
         f"Run {escape(decision.run_id)}, started {escape(decision.started_at)}.",
     )
     return "\n\n".join(blocks) + "\n"
+
+
+def folded(decision: Decision, links: Mapping[str, str]) -> str:
+    """Return the report for a run's page: five lines, and the rest behind a fold; `links` maps words to addresses."""
+    figures = [f"- {escape(f.label)}: **{escape(f.value)}** ({escape(f.note)})" for f in key_figures(decision)]
+    led = " · ".join(f"[{escape(words)}]({address})" for words, address in links.items())
+    lines = [f"**{escape(decision.model)}: {escape(summary.title(decision))}.**", *figures[: _LINES - 2]]
+    front = "\n".join([lines[0], "", *lines[1:], f"- {led or f'run {escape(decision.run_id)}'}"])
+    return f"{front}\n\n<details><summary>The whole report</summary>\n\n{markdown(decision)}\n</details>\n"
 
 
 def escape(text: str) -> str:

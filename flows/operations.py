@@ -1,0 +1,84 @@
+"""Upkeep as flows, for the deployments: what the verbs of the same names do, on a worker."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from prefect import flow
+from prefect.states import Completed, State
+from pydantic import Field
+
+from parsimony.errors import InfrastructureError
+from parsimony.flows import settings
+from parsimony.flows.states import ending
+from parsimony.tasks.registry.tracking import Registry
+
+
+def _registry() -> Registry:
+    where = settings.prepare()
+    return Registry(tracking_uri=where.tracking_uri, artifact_root=where.artifact_root)
+
+
+@flow(name="rollback", flow_run_name="{model}: {reason}")
+def rollback(
+    model: Annotated[str, Field(description="the registered model", json_schema_extra={"position": 0})],
+    reason: Annotated[str, Field(min_length=1, description="why, for whoever reads the journal later")],
+    to: Annotated[str, Field(description="the version to go back to; empty for the champion before")] = "",
+) -> State[Any]:
+    """Put an earlier champion into production again; the present one is withdrawn."""
+
+    def body() -> State[Any]:
+        from parsimony.tasks.registry import promotion
+
+        entry = promotion.rollback(_registry(), model, reason, to or None)
+        return Completed(name="Rolled back", message=f"Version {entry.version} of {model} is in production: {reason}")
+
+    return ending(body)
+
+
+@flow(name="reconcile", flow_run_name="aliases follow their journals")
+def reconcile() -> State[Any]:
+    """Let the alias of every model follow its journal again, whoever moved it."""
+
+    def body() -> State[Any]:
+        from parsimony.tasks.registry import promotion
+        from parsimony.tasks.registry.journal import known
+        from parsimony.tasks.registry.tracking import connected
+
+        place = _registry()
+        with connected(place) as client:
+            names = known(client)
+        lines, broken = [], []
+        for name in names:
+            try:
+                lines += promotion.reconcile(place, name)
+            except InfrastructureError as error:
+                broken.append(str(error))
+        if broken:
+            raise InfrastructureError("; ".join(broken))
+        return Completed(
+            name="Mended" if lines else "Completed", message="; ".join(lines) or "Aliases and journals agree."
+        )
+
+    return ending(body)
+
+
+@flow(name="clean", flow_run_name="what is no longer wanted")
+def clean(
+    days: Annotated[float, Field(ge=0, description="keep what was used in so many days")] = 14.0,
+    keep: Annotated[int, Field(ge=0, description="keep so many of each kind, the newest")] = 20,
+) -> State[Any]:
+    """Remove rejected bundles, old checkpoints and what killed runs left; never a champion."""
+
+    def body() -> State[Any]:
+        from parsimony.flows.upkeep import retention
+        from parsimony.reporting.formatting import counted, size
+
+        home, place = settings.prepare().home, _registry()
+        with retention.quiet(home):
+            items = retention.unwanted(home, retention.wanted(place), retention.Policy(days=days, keep=keep))
+            retention.remove(home, items)
+        freed = size(sum(item.size_bytes for item in items))
+        return Completed(message=f"Removed {counted(len(items), 'thing')}, {freed}.")
+
+    return ending(body)

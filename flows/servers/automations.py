@@ -1,0 +1,70 @@
+"""Prefect's automations: a run whose process died is marked, and every event of a champion has one to turn into mail or chat."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from prefect.events.schemas.automations import AutomationCore
+
+EVENT = "parsimony.champion"
+EVENTS = {
+    "promoted": "A new champion is in production.",
+    "kept": "A search ended, and the champion stays.",
+    "waiting": "A challenger waits for a reviewer.",
+    "failed": "A search promoted nothing: nothing passed, or it was refused or failed.",
+}
+# Which event tells of which outcome.
+HEADLINES = {"promoted": "promoted", "kept": "kept", "none": "failed", "waiting": "waiting"}
+# A beat every 30 s, the most that Prefect allows; a run is dead when two are missing.
+HEARTBEAT_S, SILENCE_S = 30, 60
+
+
+def automations() -> tuple[AutomationCore, ...]:
+    """Return all automations as they are shipped."""
+    return (_dead_runs(), *(_told(name, words) for name, words in EVENTS.items()))
+
+
+def _dead_runs() -> AutomationCore:
+    from prefect.client.schemas.objects import StateType
+    from prefect.events.actions import ChangeFlowRunState
+    from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture
+
+    return AutomationCore(
+        name="parsimony: a run whose process died",
+        description=(
+            "The process, its worker or its machine ended without a word: the run is marked as crashed, which frees its place "
+            "in the queue. Retry it: it goes on where it stopped, and trains nothing twice."
+        ),
+        trigger=EventTrigger(
+            posture=Posture.Proactive,
+            after={"prefect.flow-run.heartbeat"},
+            expect={"prefect.flow-run.*"},
+            match={"prefect.resource.id": "prefect.flow-run.*"},
+            for_each={"prefect.resource.id"},
+            threshold=1,
+            within=timedelta(seconds=SILENCE_S),
+        ),
+        actions=[
+            ChangeFlowRunState(
+                state=StateType.CRASHED,
+                name="Crashed",
+                message=f"No sign of life for {SILENCE_S} s: the process, its worker or its machine ended. Retry goes on where it stopped.",
+            )
+        ],
+    )
+
+
+def _told(name: str, words: str) -> AutomationCore:
+    from prefect.events.actions import DoNothing
+    from prefect.events.schemas.automations import AutomationCore, EventTrigger
+
+    return AutomationCore(
+        name=f"parsimony: champion {name}",
+        description=f"{words} Replace its action by “Send a notification” to hear of it by mail or chat.",
+        trigger=EventTrigger(
+            expect={f"{EVENT}.{name}"}, match={"prefect.resource.id": "parsimony.model.*"}, threshold=1
+        ),
+        actions=[DoNothing()],
+    )
