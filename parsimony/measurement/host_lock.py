@@ -43,6 +43,17 @@ def host_lock(name: str, stage: str) -> Iterator[None]:
         os.close(number)
 
 
+def is_held(name: str) -> bool:
+    """Say whether a process of this machine holds the lock of this name now."""
+    if os.name != "posix" or not (_FOLDER / f"parsimony-{name}.lock").exists():
+        return False
+    number = _opened(_FOLDER / f"parsimony-{name}.lock")
+    try:
+        return take(number, "together") == "theirs"
+    finally:
+        os.close(number)
+
+
 def _opened(path: Path) -> int:
     """Open the file of a lock, made when it is missing: whoever can read it can lock it, whoever made it.
 

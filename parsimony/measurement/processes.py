@@ -19,7 +19,7 @@ from parsimony.measurement import machine
 from parsimony.measurement.host_lock import host_lock
 
 WORKER = "parsimony.measurement.worker"
-_MEASURING, _STAGE = "measuring", "measure"  # one measurement a machine at a time
+MEASURING, _STAGE = "measuring", "measure"  # one measurement a machine at a time
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +47,7 @@ def started(folder: Path, texts: Path, threads: int, module: str = WORKER) -> It
     `startup_s` lasts from the start of the process to the loaded bundle. `module` follows the orders; another one than
     the worker holds workloads that are known beforehand. No other process of this machine measures meanwhile.
     """
-    with host_lock(_MEASURING, _STAGE):
+    with host_lock(MEASURING, _STAGE):
         start = time.monotonic()
         with _running(module, threads) as process:
             said = ask(process, do="load", bundle=str(folder), threads=threads, texts=str(texts))
@@ -101,7 +101,7 @@ def _ready(threads: int) -> Process:
 
 def once(do: str, threads: int) -> dict[str, Any]:
     """Give a fresh pinned process one order that needs no bundle, and return its reply."""
-    with host_lock(_MEASURING, _STAGE), _running(WORKER, threads) as process:
+    with host_lock(MEASURING, _STAGE), _running(WORKER, threads) as process:
         return ask(process, do=do, threads=threads)
 
 

@@ -1,0 +1,311 @@
+"""`parsimony up` as a user has it: real servers, a real worker, real runs; one for the whole file."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from tinymodels import tables, write_csv, write_tiny_base
+
+from parsimony.flows.cli.main import main
+from parsimony.flows.servers import deployments
+
+pytestmark = [pytest.mark.flow, pytest.mark.slow]
+
+ROOT = Path(__file__).parents[2]
+WAIT_S = 300
+PLAN = """
+model = "tiny"
+[data]
+train = "train.csv"
+text = "text"
+label = "label"
+test_share = 0.4
+[bases]
+names = ["base"]
+[search]
+families = ["linear", "encoder"]
+[training]
+epochs = 2
+[gates]
+margin = 0.3
+slice_margin = 0.3
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Up:
+    """A running `parsimony up`, its home, and its two addresses."""
+
+    process: subprocess.Popen[str]
+    folder: Path
+    prefect: str
+    mlflow: str
+
+    def ask(self, path: str, body: object = None, *, method: str | None = None) -> Any:
+        data = None if body is None and method is None else json.dumps(body or {}, default=str).encode()
+        headers = {"Content-Type": "application/json"}
+        request = urllib.request.Request(f"{self.prefect}/api{path}", data, headers, method=method)
+        with urllib.request.urlopen(request, timeout=60) as reply:
+            said = reply.read()
+        return json.loads(said) if said else None
+
+    def deployment(self, name: str) -> dict[str, Any]:
+        found: dict[str, Any] = self.ask(f"/deployments/name/{name}")
+        return found
+
+    def press(self, **changes: Any) -> dict[str, Any]:
+        """Press the button of the search, and return the run when it has ended."""
+        deployment = self.deployment("smallest-model/on-demand")
+        plan = {**deployment["parameters"]["plan"], **changes}
+        run = self.ask(f"/deployments/{deployment['id']}/create_flow_run", {"parameters": {"plan": plan}})
+        return self.ended(run["id"])
+
+    def ended(self, run: str) -> dict[str, Any]:
+        end = time.monotonic() + WAIT_S
+        while time.monotonic() < end:
+            state: dict[str, Any] = self.ask(f"/flow_runs/{run}")
+            if state["state_type"] in ("COMPLETED", "FAILED", "CRASHED", "CANCELLED"):
+                return state
+            time.sleep(0.5)
+        raise AssertionError(f"{state['name']} is {state['state_name']} after {WAIT_S} s: {self.log(run)}")
+
+    def schedule(self, name: str, moments: list[datetime]) -> str:
+        """Let a deployment run at these moments, and return its id."""
+        deployment: str = self.deployment(name)["id"]
+        schedules = [
+            {
+                "active": True,
+                "slug": f"at-{at:%H%M%S}",
+                "schedule": {"interval": 86400.0, "anchor_date": at.isoformat()},
+            }
+            for at in moments
+        ]
+        self.ask(f"/deployments/{deployment}/schedules", schedules)
+        return deployment
+
+    def due(self, deployment: str) -> list[dict[str, Any]]:
+        """Return the runs of a deployment's schedules that were due, the oldest first."""
+        wanted = {
+            "flow_runs": {"expected_start_time": {"before_": datetime.now(UTC).isoformat()}},
+            "deployments": {"id": {"any_": [deployment]}},
+            "sort": "EXPECTED_START_TIME_ASC",
+        }
+        return [run for run in self.ask("/flow_runs/filter", wanted) if run["auto_scheduled"]]
+
+    def log(self, run: str) -> str:
+        lines = self.ask("/logs/filter", {"logs": {"flow_run_id": {"any_": [run]}}, "sort": "TIMESTAMP_ASC"})
+        return "\n".join(line["message"] for line in lines)
+
+
+def family(home: Path) -> list[psutil.Process]:
+    """Return every process that works for this home."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.environ().get("PARSIMONY_HOME") == str(home) and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process)
+        except psutil.Error:
+            continue
+    return found
+
+
+def start(folder: Path, *arguments: str) -> Up:
+    """Start `parsimony up` as from a terminal, and wait until it says where the servers are."""
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(("PREFECT_", "MLFLOW_"))}
+    environment |= {"PARSIMONY_HOME": str(folder / "home"), "PREFECT_WORKER_QUERY_SECONDS": "1"}
+    process = subprocess.Popen(
+        [
+            sys.executable,
+            "-m",
+            "parsimony.flows.cli.main",
+            "up",
+            *arguments,
+            "--prefect-port",
+            "0",
+            "--mlflow-port",
+            "0",
+        ],
+        cwd=folder,
+        env=environment,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    said = [process.stdout.readline() for _ in range(3)]
+    assert said[0] == "parsimony is up; Ctrl-C ends it\n", said
+    return Up(process=process, folder=folder, prefect=said[1].split()[1], mlflow=said[2].split()[1])
+
+
+@pytest.fixture(scope="module")
+def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
+    folder = tmp_path_factory.mktemp("up")
+    write_tiny_base(folder / "base")
+    write_csv(folder / "train.csv", *tables())
+    (folder / "plan.toml").write_text(PLAN, encoding="utf-8")
+    running = start(folder, "plan.toml")
+    yield running
+    running.process.kill()
+    running.process.wait()
+
+
+def status(address: str, **headers: str) -> int:
+    try:
+        with urllib.request.urlopen(urllib.request.Request(address, headers=headers), timeout=60) as reply:
+            return int(reply.status)
+    except urllib.error.HTTPError as error:
+        return error.code
+
+
+def test_both_pages_answer_under_names_of_this_machine_alone(up: Up) -> None:
+    for address in (f"{up.prefect}/v2/", f"{up.mlflow}/api/2.0/mlflow/experiments/get?experiment_id=0"):
+        assert status(address) == 200
+        assert status(address.replace("127.0.0.1", "localhost")) == 200
+        assert status(address, Host="rebound.example") in (400, 403)
+
+
+def test_a_second_up_is_harmless_and_says_where_the_first_one_is(
+    up: Up, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PARSIMONY_HOME", str(up.folder / "home"))
+    before = {process.pid for process in family(up.folder / "home")}
+    assert main(["up"]) == 0
+    said = capsys.readouterr().out
+    assert f"runs already (process {up.process.pid})" in said and up.prefect in said and up.mlflow in said
+    assert {process.pid for process in family(up.folder / "home")} >= before
+
+
+def test_a_port_that_another_program_has_is_named(
+    up: Up, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("PARSIMONY_HOME", str(tmp_path))
+    port = up.mlflow.rpartition(":")[2]
+    assert main(["up", "--prefect-port", "0", "--mlflow-port", port]) == 4
+    said = capsys.readouterr().err
+    assert f"port {port}" in said and "choose another port with --mlflow-port" in said
+
+
+def test_a_schedule_fires_and_promotes_and_says_so_at_a_glance(up: Up) -> None:
+    deployment = up.schedule("smallest-model/weekly", [datetime.now(UTC) + timedelta(seconds=8)])
+    end = time.monotonic() + 60
+    while not (runs := up.due(deployment)) and time.monotonic() < end:
+        time.sleep(0.5)
+    run = up.ended(runs[0]["id"])
+    assert (run["state_type"], run["state_name"]) == ("COMPLETED", "Promoted"), up.log(run["id"])
+    assert "goes into production" in run["state"]["message"]
+    assert run["name"].startswith("tiny, 240 rows, ") and run["name"].endswith("B")
+    log = up.log(run["id"])
+    assert "validate 4 labels; 120 rows to train" in log and "left)" in log and "Traceback" not in log
+    artifacts = {
+        a["key"]: a for a in up.ask("/artifacts/filter", {"artifacts": {"flow_run_id": {"any_": [run["id"]]}}})
+    }
+    assert artifacts["progress-tiny"]["data"] == 100.0
+    front, _, rest = artifacts["decision-tiny"]["data"].partition("<details>")
+    assert len([line for line in front.splitlines() if line]) == 5
+    assert f"]({up.mlflow}/#/models/tiny/versions/1)" in front and "## The ladder" in rest
+    events = up.ask("/events/filter", {"filter": {"event": {"prefix": ["parsimony.champion"]}}})["events"]
+    assert [event["event"] for event in events] == ["parsimony.champion.promoted"]
+    assert _leads_back(up) == {f"{up.prefect}/runs/flow-run/{run['id']}"}
+
+
+def _leads_back(up: Up) -> set[str]:
+    """Return the pages in Prefect to which the runs in MLflow lead."""
+    import mlflow
+
+    client = mlflow.MlflowClient(up.mlflow)
+    experiment = client.get_experiment_by_name("tiny")
+    assert experiment is not None
+    return {run.data.tags["prefect.flow_run_url"] for run in client.search_runs([experiment.experiment_id])}
+
+
+def test_an_unchanged_plan_keeps_the_champion_without_a_search(up: Up) -> None:
+    checkpoints = up.folder / "home" / "checkpoints"
+    before = {path: path.stat().st_mtime_ns for path in checkpoints.iterdir()}
+    run = up.press()
+    assert run["state_name"] == "Kept: unchanged", up.log(run["id"])
+    assert "version 1" in run["state"]["message"]
+    assert {path: path.stat().st_mtime_ns for path in checkpoints.iterdir()} == before
+
+
+def test_a_refusal_is_one_line_and_no_crash(up: Up) -> None:
+    (up.folder / "one.csv").write_text("text,label\n" + "".join(f"row {i},same\n" for i in range(50)), "utf-8")
+    data = {"train": str(up.folder / "one.csv"), "text": "text", "label": "label"}
+    run = up.press(data=data)
+    assert (run["state_type"], run["state_name"]) == ("FAILED", "Refused: data")
+    assert "one.csv" in run["state"]["message"] and "\n" not in run["state"]["message"]
+    log = up.log(run["id"])
+    assert "Traceback" not in log and "unexpected exception" not in log
+    assert run["name"].endswith("refused: data")
+
+
+def test_of_missed_runs_the_newest_follows_and_the_others_say_so(up: Up) -> None:
+    [queue] = [q for q in up.ask("/work_pools/parsimony/queues/filter", {}) if q["name"] == "search"]
+    address = f"/work_pools/parsimony/queues/{queue['name']}"
+    up.ask(address, {"is_paused": True}, method="PATCH")  # as if no worker were there
+    begun = datetime.now(UTC)
+    deployment = up.schedule("smallest-model/weekly", [begun + timedelta(seconds=s) for s in (8, 9, 10)])
+    end = time.monotonic() + 60
+    while len(up.due(deployment)) < 4 and time.monotonic() < end:
+        time.sleep(0.5)
+    up.ask(address, {"is_paused": False}, method="PATCH")
+    runs = [up.ended(run["id"]) for run in up.due(deployment) if run["expected_start_time"] > begun.isoformat()]
+    assert [run["state_name"] for run in runs] == ["Skipped", "Skipped", "Kept: unchanged"]
+    assert all("follows instead" in run["state"]["message"] for run in runs[:2])
+
+
+FIELDS = ("entrypoint", "description", "tags", "work_pool_name", "work_queue_name", "enforce_parameter_schema")
+MORE = ("parameter_openapi_schema", "concurrency_limit", "job_variables")
+
+
+def test_prefect_deploy_sets_up_the_same_deployments(up: Up) -> None:
+    names = [f"{d['flow']}/{d['name']}" for d in _listed(up)]
+    before = {name: up.deployment(name) for name in names}
+    environment = {**os.environ, "PREFECT_API_URL": f"{up.prefect}/api"}
+    command = [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all"]
+    subprocess.run(command, cwd=ROOT, env=environment, check=True, capture_output=True)
+    after = {name: up.deployment(name) for name in names}
+    assert len(names) == len(deployments.listed())
+    for name in names:
+        assert {f: before[name][f] for f in FIELDS + MORE} == {f: after[name][f] for f in FIELDS + MORE}
+        shipped = [(s["slug"], s["active"]) for s in after[name]["schedules"]]
+        assert set(shipped) <= {(s["slug"], s["active"]) for s in before[name]["schedules"]}
+
+
+def _listed(up: Up) -> list[dict[str, Any]]:
+    flows = {flow["id"]: flow["name"] for flow in up.ask("/flows/filter", {})}
+    return [{**d, "flow": flows[d["flow_id"]]} for d in up.ask("/deployments/filter", {})]
+
+
+def test_nothing_is_left_of_an_up_that_is_killed_and_nothing_of_one_that_ctrl_c_ends(up: Up) -> None:
+    home = up.folder / "home"
+    up.ask(f"/deployments/{up.deployment('reconcile/every-minute')['id']}/create_flow_run", {})
+    end = time.monotonic() + 30
+    while not any("prefect.engine" in process.cmdline() for process in family(home)) and time.monotonic() < end:
+        time.sleep(0.1)
+    up.process.kill()
+    _assert_gone(home)
+    again = start(up.folder)
+    assert again.deployment("smallest-model/on-demand")
+    again.process.send_signal(signal.SIGINT)
+    assert again.process.wait(timeout=30) == 130
+    _assert_gone(home)
+
+
+def _assert_gone(home: Path) -> None:
+    end = time.monotonic() + 30
+    while (left := family(home)) and time.monotonic() < end:
+        time.sleep(0.2)
+    assert left == []
