@@ -15,7 +15,6 @@ from parsimony.files import digest_file, digest_of
 from parsimony.flows import settings
 from parsimony.flows.plan import Plan
 from parsimony.measurement import machine
-from parsimony.runtimes.cpu import cpu, isa
 from parsimony.tasks.registry import inputs
 from parsimony.tasks.registry.tracking import Registry
 from parsimony.training import bases
@@ -35,8 +34,9 @@ def inputs_digest(plan: Plan) -> str | None:
     if any(name.startswith("hf:") and not _COMMIT.fullmatch(name) for name in sources):
         return None
     libraries = sorted({f"{d.name}=={d.version}" for d in importlib.metadata.distributions()})
-    here = (cpu(), isa(), machine.usable_threads())
-    return digest_of([_content(name) for name in sources], plan.model_dump(mode="json"), _code(), libraries, here)
+    return digest_of(
+        [_content(name) for name in sources], plan.model_dump(mode="json"), _code(), libraries, machine.kind()
+    )
 
 
 def _content(name: str) -> list[str]:

@@ -355,6 +355,8 @@ PRINTED = (
 )
 # Set-up, which has been done when tests run; `make` has a test of its own.
 _SET_UP = ("make ", ". .venv/")
+# What starts servers or needs one: tests/flows/test_up.py types it.
+_SERVED = ("parsimony up", "parsimony deploy")
 _ATTEMPTS = 3
 # Students and static models take most of the time of a run and change nothing that the pages say.
 FEWER = '[search]\nfamilies = ["linear", "encoder"]\n'
@@ -363,7 +365,7 @@ FEWER = '[search]\nfamilies = ["linear", "encoder"]\n'
 def typed(page: str) -> list[str]:
     """Return the command lines of a page."""
     lines = [line for block in blocks(page, "sh") for line in block.splitlines()]
-    return [line for line in lines if line.strip() and not line.startswith(_SET_UP)]
+    return [line for line in lines if line.strip() and not line.startswith(_SET_UP + _SERVED)]
 
 
 def write_plans(page: str, folder: Path, more: str = "") -> None:

@@ -369,17 +369,24 @@ def test_the_versions_that_break_the_scheduler_are_locked_out() -> None:
     assert tuple(map(int, pins["prefect"].split("."))) >= (3, 9, 1)
 
 
-def test_the_deployments_name_the_flow_by_its_module_and_a_valid_plan() -> None:
-    import yaml
+def test_the_deployments_name_flows_by_their_modules_and_a_valid_plan() -> None:
     from prefect.flows import load_flow_from_entrypoint
 
     from parsimony.flows.plan_file import parse
+    from parsimony.flows.servers.deployments import POOL, QUEUES, file, listed
 
-    deployments = yaml.safe_load((ROOT / "prefect.yaml").read_text(encoding="utf-8"))["deployments"]
-    assert [d["name"] for d in deployments] == ["on-demand", "weekly"]
-    for deployment in deployments:
-        assert deployment["entrypoint"] == "parsimony.flows.promote_smallest.promote_smallest"
-        assert load_flow_from_entrypoint(deployment["entrypoint"]).name == "promote-smallest"
-        plan = parse(deployment["parameters"]["plan"], "prefect.yaml")
-        assert (ROOT / plan.data.train).is_file()
-    assert deployments[1]["schedules"] == [{"slug": "weekly", "cron": "0 3 * * 1", "timezone": "UTC", "active": False}]
+    assert file() == ROOT / "prefect.yaml"
+    assert [f"{load_flow_from_entrypoint(d['entrypoint']).name}/{d['name']}" for d in listed()] == [
+        "smallest-model/on-demand",
+        "smallest-model/weekly",
+        "rollback/on-demand",
+        "reconcile/every-minute",
+        "clean/nightly",
+    ]
+    for deployment in listed():
+        assert deployment["entrypoint"].rpartition(".")[0] in SOURCES
+        assert deployment["work_pool"]["name"] == POOL and deployment["work_pool"]["work_queue_name"] in QUEUES
+        if "parameters" in deployment:
+            assert Path(parse(deployment["parameters"]["plan"], "prefect.yaml").data.train).is_file()
+    weekly = listed()[1]
+    assert weekly["schedules"] == [{"slug": "weekly", "cron": "0 3 * * 1", "timezone": "UTC", "active": False}]

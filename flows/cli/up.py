@@ -44,7 +44,7 @@ def up(chosen: argparse.Namespace) -> int:
     home = settings.prepare().home
     from parsimony.flows.plan_file import load
     from parsimony.flows.servers import postgres
-    from parsimony.flows.servers.up import Ports, claimed, started, work
+    from parsimony.flows.servers.up import Ports, claimed, of_worker, started, write_down
 
     plan = load(Path(chosen.plan), chosen.set) if chosen.plan else None
     with claimed(home) as running:
@@ -57,9 +57,10 @@ def up(chosen: argparse.Namespace) -> int:
         with started(home, ports, databases) as (children, addresses):
             os.environ.update(addresses.environment)
             deployed(Path.cwd(), plan)
-            work(children, addresses, home)
+            write_down(children, addresses)
             _print(addresses, "is up; Ctrl-C ends it")
-            children.watch()
+            worker = of_worker(children, addresses, home)
+            children.watch(lambda: children.start("worker", 0, worker), lambda line: say([line]))
     return 0
 
 

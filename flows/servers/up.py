@@ -9,11 +9,12 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from parsimony.errors import InfrastructureError
+from parsimony.files import write_json
 from parsimony.files.locks import held
 from parsimony.flows.servers.automations import HEARTBEAT_S
 from parsimony.flows.servers.deployments import POOL
@@ -25,6 +26,7 @@ from parsimony.tasks.registry.secrets import without_secrets
 _PROCESS = "parsimony.flows.servers.process"
 _FOLDER, _STATE, _LOCK = "servers", "addresses.json", "lock"
 _START_S, _LOOK_S = 300.0, 0.2
+_WORKS_S = 10.0
 _GOING_S = 5.0  # what the runs of an `up` that was killed take to notice it
 _HEALTH = {"prefect": "/api/health", "mlflow": "/health"}
 
@@ -96,12 +98,18 @@ class Children:
             f"the {kind} process ended or does not answer: {without_secrets(said[-1].strip())[:200]}; the details are in {log}"
         )
 
-    def watch(self) -> None:
-        """Wait until one of them ends, which is an InfrastructureError."""
+    def watch(self, start_worker: Callable[[], None], tell: Callable[[str], None]) -> None:
+        """Wait until a server ends, which is an InfrastructureError; a worker that ends is started again, unless it ends at once."""
+        start_worker()
+        begun = time.monotonic()
         while True:
-            for kind, process in self.processes.items():
-                if process.poll() is not None:
-                    raise self.ended(kind)
+            ended = [kind for kind, process in self.processes.items() if process.poll() is not None]
+            if ended and (ended != ["worker"] or time.monotonic() - begun < _WORKS_S):
+                raise self.ended(ended[0])
+            if ended:
+                tell(f"the worker ended and is started again; its log is {self.folder / 'worker.log'}")
+                start_worker()
+                begun = time.monotonic()
             time.sleep(_LOOK_S)
 
     def end(self) -> None:
@@ -164,31 +172,32 @@ def started(home: Path, ports: Ports, databases: Databases) -> Iterator[tuple[Ch
         children.start("prefect", ports.prefect, _of_prefect(folder, databases))
         mlflow = {MLFLOW_VARIABLE: databases.mlflow, ARTIFACTS_VARIABLE: str(home / "mlflow" / "artifacts")}
         children.start("mlflow", ports.mlflow, mlflow)
-        found = {kind: children.address(kind) for kind in ("prefect", "mlflow")}
-        for kind, address in found.items():
+        bound = {kind: children.address(kind) for kind in ("prefect", "mlflow")}
+        for kind, address in bound.items():
             children.wait(kind, address)
-        yield children, Addresses(**found, process=os.getpid())
+        yield children, Addresses(**bound, process=os.getpid())
     finally:
         children.end()
 
 
-def work(children: Children, addresses: Addresses, home: Path) -> None:
-    """Start the worker, and write down that everything runs."""
-    children.start(
-        "worker",
-        0,
-        {
-            **addresses.environment,
-            LOCK_VARIABLE: str(children.folder / _LOCK),
-            POOL_VARIABLE: POOL,
-            "PARSIMONY_HOME": str(home),
-            "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": str(HEARTBEAT_S),
-            "PREFECT_HOME": str(children.folder / "prefect"),
-            "PREFECT_LOGGING_EXTRA_LOGGERS": "parsimony",
-            "PREFECT_WORKER_QUERY_SECONDS": os.environ.get("PREFECT_WORKER_QUERY_SECONDS", "3"),
-        },
-    )
-    (children.folder / _STATE).write_text(json.dumps(asdict(addresses)), encoding="utf-8")
+def write_down(children: Children, addresses: Addresses) -> None:
+    """Keep the addresses where a second `up` of the same home finds them."""
+    write_json(children.folder / _STATE, asdict(addresses))
+
+
+def of_worker(children: Children, addresses: Addresses, home: Path) -> dict[str, str]:
+    """Return what a worker needs beside the environment of this process."""
+    return {
+        **addresses.environment,
+        LOCK_VARIABLE: str(children.folder / _LOCK),
+        POOL_VARIABLE: POOL,
+        "PARSIMONY_HOME": str(home),
+        "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": str(HEARTBEAT_S),
+        "PREFECT_HOME": str(children.folder / "prefect"),
+        "PREFECT_LOGGING_EXTRA_LOGGERS": "parsimony",
+        "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "INFO",
+        "PREFECT_WORKER_QUERY_SECONDS": os.environ.get("PREFECT_WORKER_QUERY_SECONDS", "3"),
+    }
 
 
 def _of_prefect(folder: Path, databases: Databases) -> dict[str, str]:

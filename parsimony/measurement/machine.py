@@ -47,6 +47,11 @@ def usable_threads() -> int:
     return cores() if quota is None else max(1, min(cores(), int(quota)))
 
 
+def kind() -> tuple[object, ...]:
+    """Return what two machines must have in common to measure alike: processor, instruction sets, threads that run at once."""
+    return cpu(), isa(), usable_threads()
+
+
 def memory_bytes() -> int:
     """Return the physical memory of this machine."""
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+from pathlib import Path
 
 import pytest
 
@@ -48,3 +50,27 @@ def test_fields_of_the_form_are_numbered_in_the_order_of_the_class() -> None:
 def test_every_key_of_the_plan_is_explained() -> None:
     for section in SECTIONS.values():
         assert all(field.description for field in section.model_fields.values())
+
+
+def test_what_has_a_default_is_folded_until_it_is_chosen() -> None:
+    """Prefect's form folds what may be null; a table that was left folded has its defaults."""
+    schema = Plan.model_json_schema()
+    assert list(schema["properties"])[:2] == schema["required"] == ["model", "data"]
+    assert list(schema["$defs"]["Data"]["properties"])[:3] == schema["$defs"]["Data"]["required"]
+    folded = {name: field for name, field in schema["properties"].items() if name not in schema["required"]}
+    assert all(field["anyOf"][1] == {"type": "null"} and field["default"] is None for field in folded.values())
+    left = dict.fromkeys(folded)
+    assert Plan.model_validate({"model": "m", "data": DATA, **left}) == Plan.model_validate(
+        {"model": "m", "data": DATA}
+    )
+
+
+def test_the_form_has_no_brackets_that_a_browser_would_eat_and_never_changes_by_accident() -> None:
+    import form
+
+    shown = form.shown()
+    assert not re.findall(r'"(?:title|description)": "[^"]*[<>\[\]{}]', json.dumps(shown))
+    frozen = Path(__file__).with_name("form.json")
+    assert shown == json.loads(frozen.read_text(encoding="utf-8")), (
+        "the form has changed: when it should, write it anew with python tests/flows/form.py"
+    )

@@ -59,13 +59,22 @@ class Up:
         data = None if body is None and method is None else json.dumps(body or {}, default=str).encode()
         headers = {"Content-Type": "application/json"}
         request = urllib.request.Request(f"{self.prefect}/api{path}", data, headers, method=method)
-        with urllib.request.urlopen(request, timeout=60) as reply:
-            said = reply.read()
-        return json.loads(said) if said else None
+        for _ in range(30):
+            try:
+                with urllib.request.urlopen(request, timeout=60) as reply:
+                    said = reply.read()
+                return json.loads(said) if said else None
+            except urllib.error.HTTPError as error:
+                if (
+                    error.code != 503
+                ):  # Prefect's word for a SQLite file that another request writes; its client asks again
+                    raise
+                time.sleep(1.0)
+        raise AssertionError(f"{path} was busy for half a minute")
 
     def deployment(self, name: str) -> dict[str, Any]:
-        found: dict[str, Any] = self.ask(f"/deployments/name/{name}")
-        return found
+        said: dict[str, Any] = self.ask(f"/deployments/name/{name}")
+        return said
 
     def press(self, **changes: Any) -> dict[str, Any]:
         """Press the button of the search, and return the run when it has ended."""
@@ -113,14 +122,14 @@ class Up:
 
 def family(home: Path) -> list[psutil.Process]:
     """Return every process that works for this home."""
-    found = []
+    there = []
     for process in psutil.process_iter():
         try:
             if process.environ().get("PARSIMONY_HOME") == str(home) and process.status() != psutil.STATUS_ZOMBIE:
-                found.append(process)
+                there.append(process)
         except psutil.Error:
             continue
-    return found
+    return there
 
 
 def start(folder: Path, *arguments: str) -> Up:

@@ -1,0 +1,24 @@
+"""The forms of Prefect as they are; `python tests/flows/form.py` writes them down."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+FILE = Path(__file__).with_name("form.json")
+
+
+def shown() -> dict[str, Any]:
+    """Return the schema of every flow's form by the flow's name."""
+    from prefect.utilities.callables import parameter_schema
+
+    from parsimony.flows import operations
+    from parsimony.flows.promote_smallest import promote_smallest
+
+    flows = (promote_smallest, operations.rollback, operations.reconcile, operations.clean)
+    return {flow.name: parameter_schema(flow).model_dump_for_openapi() for flow in flows}
+
+
+if __name__ == "__main__":
+    FILE.write_text(json.dumps(shown(), indent=1) + "\n", encoding="utf-8")
