@@ -14,6 +14,7 @@ from parsimony.reporting.sentences import BADGES, key_figures, sentence, why
 from parsimony.reporting.tables import Grid
 
 _LINES = 5
+_IN_THE_TITLE = ("smaller than", "difference")
 SPECIAL = re.compile(r"([\\`*_\[\]#|~])")
 
 
@@ -50,9 +51,10 @@ def markdown(decision: Decision) -> str:
 
 def folded(decision: Decision, links: Mapping[str, str]) -> str:
     """Return the report for a run's page: five lines, and the rest behind a fold; `links` maps words to addresses."""
-    figures = [f"- {escape(f.label)}: **{escape(f.value)}** ({escape(f.note)})" for f in key_figures(decision)]
+    told = [figure for figure in key_figures(decision) if not figure.label.startswith(_IN_THE_TITLE)][: _LINES - 2]
+    figures = [f"- {escape(figure.label)}: **{escape(figure.value)}** ({escape(figure.note)})" for figure in told]
     led = " · ".join(f"[{escape(words)}]({address})" for words, address in links.items())
-    lines = [f"**{escape(decision.model)}: {escape(summary.title(decision))}.**", *figures[: _LINES - 2]]
+    lines = [f"**{escape(decision.model)}: {escape(summary.title(decision))}.**", *figures]
     front = "\n".join([lines[0], "", *lines[1:], f"- {led or f'run {escape(decision.run_id)}'}"])
     return f"{front}\n\n<details><summary>The whole report</summary>\n\n{markdown(decision)}\n</details>\n"
 

@@ -8,10 +8,10 @@ import decisions
 import pytest
 from pages import EVERY
 
-from parsimony.reporting import markdown
+from parsimony.reporting import folded, markdown
 from parsimony.reporting.markdown import escape
 from parsimony.reporting.sentences import why
-from parsimony.reporting.summary import in_plain_words
+from parsimony.reporting.summary import in_plain_words, title
 
 
 @pytest.mark.parametrize("name", EVERY)
@@ -46,3 +46,14 @@ def test_markdown_shows_hostile_text_as_text() -> None:
     text = markdown(decisions.hostile())
     assert "<" not in text
     assert escape("[a](https://b) `c` *d*\n# e | f") == (r"\[a\](https:&#8203;//b) \`c\` \*d\* \# e \| f")
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_the_report_of_a_run_begins_with_five_lines_and_folds_the_rest(name: str) -> None:
+    decision = EVERY[name]()
+    front, fold, rest = folded(decision, {"MLflow run": "http://127.0.0.1:5000/#/runs/1"}).partition("<details>")
+    lines = [line for line in front.splitlines() if line]
+    assert 3 <= len(lines) <= 5 and "<" not in front
+    assert lines[0] == f"**{escape(decision.model)}: {escape(title(decision))}.**"
+    assert lines[-1] == "- [MLflow run](http://127.0.0.1:5000/#/runs/1)"
+    assert fold and markdown(decision) in rest
