@@ -30,7 +30,7 @@ class Place:
     home: Path
 
 
-@task(name="certify", cache_policy=NO_CACHE)
+@task(name="certify", task_run_name="certify on the test split", cache_policy=NO_CACHE)
 def certify(
     entries: Sequence[Entry], chosen: Shortlist, reference: str, splits: Splits, rules: Rules, place: Place
 ) -> list[Entry]:

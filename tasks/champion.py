@@ -24,7 +24,7 @@ from parsimony.tasks.registry.tracking import Registry
 log = logging.getLogger("parsimony.progress")
 
 
-@task(name="bring the champion", cache_policy=NO_CACHE)
+@task(name="bring the champion", task_run_name="bring the champion", cache_policy=NO_CACHE)
 def bring_champion(
     entries: list[Entry], model: str, labels: tuple[str, ...], registry: Registry, home: Path
 ) -> list[Entry]:

@@ -39,7 +39,7 @@ class Published:
     folder: Path
 
 
-@task(name="publish and promote", cache_policy=NO_CACHE)
+@task(name="publish and promote", task_run_name="publish: {decision.outcome}", cache_policy=NO_CACHE)
 def publish(decision: Decision, registry: Registry, folder: Path) -> Published:
     """Record the decision in MLflow, register its winner, write the report, promote; return the decision with its receipt.
 

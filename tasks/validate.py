@@ -34,7 +34,7 @@ class Source:
     seed: int
 
 
-@task(name="validate", cache_policy=NO_CACHE)
+@task(name="validate", task_run_name="validate the data", cache_policy=NO_CACHE)
 def validate(source: Source, rules: Rules, folder: Path, home: Path | None = None) -> Splits:
     """Return the cleaned, split data of this run; raise DataError before anything is trained.
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -26,6 +27,7 @@ from parsimony.flows.servers import deployments
 pytestmark = [pytest.mark.flow, pytest.mark.slow]
 
 ROOT = Path(__file__).parents[2]
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 WAIT_S = 300
 PLAN = """
 model = "tiny"
@@ -171,6 +173,16 @@ def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
     running.process.wait()
 
 
+def _until(what: Callable[[], Any]) -> Any:
+    """Return what a look gives as soon as it gives something."""
+    end = time.monotonic() + WAIT_S
+    while time.monotonic() < end:
+        if there := what():
+            return there
+        time.sleep(0.3)
+    raise AssertionError(f"nothing after {WAIT_S} s: {what()}")
+
+
 def status(address: str, **headers: str) -> int:
     try:
         with urllib.request.urlopen(urllib.request.Request(address, headers=headers), timeout=60) as reply:
@@ -209,10 +221,8 @@ def test_a_port_that_another_program_has_is_named(
 
 def test_a_schedule_fires_and_promotes_and_says_so_at_a_glance(up: Up) -> None:
     deployment = up.schedule("smallest-model/weekly", [datetime.now(UTC) + timedelta(seconds=8)])
-    end = time.monotonic() + 60
-    while not (runs := up.due(deployment)) and time.monotonic() < end:
-        time.sleep(0.5)
-    run = up.ended(runs[0]["id"])
+    [due] = _until(lambda: up.due(deployment))
+    run = up.ended(due["id"])
     assert (run["state_type"], run["state_name"]) == ("COMPLETED", "Promoted"), up.log(run["id"])
     assert "goes into production" in run["state"]["message"]
     assert run["name"].startswith("tiny, 240 rows, ") and run["name"].endswith("B")
@@ -240,13 +250,41 @@ def _leads_back(up: Up) -> set[str]:
     return {run.data.tags["prefect.flow_run_url"] for run in client.search_runs([experiment.experiment_id])}
 
 
-def test_an_unchanged_plan_keeps_the_champion_without_a_search(up: Up) -> None:
+@pytest.mark.browser
+def test_a_person_fills_the_form_and_sees_the_decision(up: Up, tmp_path: Path) -> None:
+    """The plan is the one that was decided: the champion is kept, nothing is searched, and the page says so."""
+    from playwright.sync_api import sync_playwright
+
     checkpoints = up.folder / "home" / "checkpoints"
     before = {path: path.stat().st_mtime_ns for path in checkpoints.iterdir()}
-    run = up.press()
+    browser = next(path for name in BROWSERS if (path := shutil.which(name)))
+    with sync_playwright() as playwright:
+        page = playwright.chromium.launch(executable_path=browser, args=["--no-sandbox"]).new_page(
+            viewport={"width": 1280, "height": 2400}
+        )
+        page.set_default_timeout(WAIT_S * 1000)
+        page.goto(f"{up.prefect}/v2/deployments/deployment/{up.deployment('smallest-model/on-demand')['id']}/run")
+        page.get_by_text("The pretrained models to start from.").first.wait_for()
+        form = page.inner_text("body")
+        assert form.index("Model\n") < form.index("Train\n") < form.index("Text\n") < form.index("Label\n")
+        assert form.index("Label\n") < form.index("Test (Optional)") < form.index("Bases (Optional)")
+        assert "Seed" not in form  # the tables that the plan leaves out are folded
+        page.screenshot(path=tmp_path / "form.png")
+        page.get_by_role("button", name="Submit").click()
+        [pressed] = _until(lambda: [run for run in up.ask("/flow_runs/filter", {}) if _on(up, run)])
+        run = up.ended(pressed["id"])
+        page.goto(f"{up.prefect}/v2/runs/flow-run/{run['id']}")
+        page.get_by_text("Kept: unchanged").first.wait_for()
+        page.screenshot(path=tmp_path / "run.png")
     assert run["state_name"] == "Kept: unchanged", up.log(run["id"])
     assert "version 1" in run["state"]["message"]
     assert {path: path.stat().st_mtime_ns for path in checkpoints.iterdir()} == before
+
+
+def _on(up: Up, run: dict[str, Any]) -> bool:
+    """Say whether a run was started by the button of the search."""
+    button: str = up.deployment("smallest-model/on-demand")["id"]
+    return run["deployment_id"] == button
 
 
 def test_a_refusal_is_one_line_and_no_crash(up: Up) -> None:
@@ -266,9 +304,7 @@ def test_of_missed_runs_the_newest_follows_and_the_others_say_so(up: Up) -> None
     up.ask(address, {"is_paused": True}, method="PATCH")  # as if no worker were there
     begun = datetime.now(UTC)
     deployment = up.schedule("smallest-model/weekly", [begun + timedelta(seconds=s) for s in (8, 9, 10)])
-    end = time.monotonic() + 60
-    while len(up.due(deployment)) < 4 and time.monotonic() < end:
-        time.sleep(0.5)
+    _until(lambda: len(up.due(deployment)) == 4)
     up.ask(address, {"is_paused": False}, method="PATCH")
     runs = [up.ended(run["id"]) for run in up.due(deployment) if run["expected_start_time"] > begun.isoformat()]
     assert [run["state_name"] for run in runs] == ["Skipped", "Skipped", "Kept: unchanged"]
@@ -301,9 +337,7 @@ def _listed(up: Up) -> list[dict[str, Any]]:
 def test_nothing_is_left_of_an_up_that_is_killed_and_nothing_of_one_that_ctrl_c_ends(up: Up) -> None:
     home = up.folder / "home"
     up.ask(f"/deployments/{up.deployment('reconcile/every-minute')['id']}/create_flow_run", {})
-    end = time.monotonic() + 30
-    while not any("prefect.engine" in process.cmdline() for process in family(home)) and time.monotonic() < end:
-        time.sleep(0.1)
+    _until(lambda: [p for p in family(home) if "prefect.engine" in " ".join(p.cmdline())])
     up.process.kill()
     _assert_gone(home)
     again = start(up.folder)
@@ -314,7 +348,4 @@ def test_nothing_is_left_of_an_up_that_is_killed_and_nothing_of_one_that_ctrl_c_
 
 
 def _assert_gone(home: Path) -> None:
-    end = time.monotonic() + 30
-    while (left := family(home)) and time.monotonic() < end:
-        time.sleep(0.2)
-    assert left == []
+    _until(lambda: not family(home))
