@@ -24,36 +24,41 @@ from parsimony.tasks.publish import Published, artifact_key
 
 def searching(plan: Plan, search: Callable[[], Published]) -> State[Any]:
     """Return the state of a search: of its decision, of what it refuses, or of why there was nothing to do."""
-    if names.present() is None:  # a terminal follows it, and nobody looks into its temporary server
+    run = names.present()
+    if run is None:  # a terminal follows it, and nobody looks into its temporary server
         published = search()
         return states.decided(published.decision, published)
     end_with_up()
     if (replaced := schedule.superseded()) is not None:
         return replaced
     with progress.shown(f"progress-{artifact_key(plan.model)}"):
-        return _shown(plan, search)
+        try:
+            # Who types the command wants a search and its receipt.
+            digest = None if run.deployment_id is None else _digest(plan)
+            return _kept(plan, digest) or _searched(plan, digest, search)
+        except ParsimonyError as error:
+            state = states.refused(error)
+            _tell("failed", plan.model, f"{names.at_start()}: {str(state.name).lower()}", state)
+            raise
 
 
-def _shown(plan: Plan, search: Callable[[], Published]) -> State[Any]:
-    try:
-        digest = _digest(plan)
-        if digest is not None and (champion := unchanged.champion_of_same(plan, digest)) is not None:
-            state = states.unchanged(champion)
-            names.rename(f"{names.at_start()}: unchanged")
-            _tell("kept", plan.model, str(state.message))
-            return state
-        published = search()
-    except ParsimonyError as error:
-        state = states.refused(error)
-        names.rename(f"{names.at_start()}: {str(state.name).lower()}")
-        _tell("failed", plan.model, str(state.message))
-        raise
+def _kept(plan: Plan, digest: str | None) -> State[Any] | None:
+    """Return the state of a run on what the champion was decided on, None when a search is due."""
+    champion = None if digest is None else unchanged.champion_of_same(plan, digest)
+    if champion is None:
+        return None
+    state = states.unchanged(champion)
+    _tell("kept", plan.model, f"{names.at_start()}: unchanged", state)
+    return state
+
+
+def _searched(plan: Plan, digest: str | None, search: Callable[[], Published]) -> State[Any]:
+    published = search()
     decision = published.decision
     state = states.decided(decision, published)
     if digest is not None and decision.winner is not None:
         unchanged.remember(plan, digest)
-    names.rename(names.with_winner(decision))
-    _tell(HEADLINES[decision.outcome], plan.model, str(state.message))
+    _tell(HEADLINES[decision.outcome], plan.model, names.with_winner(decision), state)
     return state
 
 
@@ -64,10 +69,11 @@ def _digest(plan: Plan) -> str | None:
     return None
 
 
-def _tell(what: str, model: str, message: str) -> None:
-    """Emit the event of a champion, for the automations; the run is related to it."""
+def _tell(what: str, model: str, name: str, state: State[Any]) -> None:
+    """Name the run after how it ended, and emit the event of the champion, for the automations."""
+    names.rename(name)
     resource = {"prefect.resource.id": f"parsimony.model.{model}", "prefect.resource.name": model}
-    emit_event(event=f"{EVENT}.{what}", resource=resource, payload={"model": model, "message": message})
+    emit_event(event=f"{EVENT}.{what}", resource=resource, payload={"model": model, "message": str(state.message)})
 
 
 def end_with_up() -> None:

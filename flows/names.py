@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+import httpx
 from prefect.client.orchestration import get_client
 from prefect.context import FlowRunContext
+from prefect.exceptions import PrefectException
 
 from parsimony.decision.records import Decision
 from parsimony.flows import settings
@@ -50,8 +53,8 @@ def present() -> FlowRun | None:
 
 
 def rename(name: str) -> None:
-    """Give the run in progress a name, where anybody can see it."""
+    """Give the run in progress a name, where anybody can see it; a server that does not take it is no reason to end a run."""
     run = present()
     if run is not None:
-        with get_client(sync_client=True) as client:
+        with get_client(sync_client=True) as client, contextlib.suppress(httpx.HTTPError, PrefectException):
             client.update_flow_run(run.id, name=name)

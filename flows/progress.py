@@ -9,7 +9,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from uuid import UUID
 
+import httpx
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
+from prefect.exceptions import PrefectException
 
 _LOGGER = "parsimony"
 _EVERY_S = 3.0
@@ -31,7 +33,12 @@ class Progress:
         self.told, past_s = now, now - self.begun
         stage, detail = getattr(record, "stage", ""), getattr(record, "detail", "")
         share = min(100 * past_s / (past_s + left_s), 99.0) if past_s + left_s > 0 else 0.0
-        update_progress_artifact(self.artifact, share, description=f"{stage} {detail}")
+        self.tell(share, f"{stage} {detail}")
+
+    def tell(self, share: float, words: str) -> None:
+        """Bring the artifact up to date; a server that does not take it is no reason to end a run."""
+        with contextlib.suppress(httpx.HTTPError, PrefectException):
+            update_progress_artifact(self.artifact, share, description=words)
 
 
 @contextlib.contextmanager
@@ -52,4 +59,4 @@ def shown(key: str) -> Iterator[None]:
     finally:
         logger.removeHandler(handler)
         logger.setLevel(before)
-    update_progress_artifact(created, 100.0, description="done")
+    progress.tell(100.0, "done")

@@ -10,7 +10,7 @@ from pathlib import Path
 import parsimony
 from parsimony import flows, tasks
 from parsimony.decision.journal import Champion
-from parsimony.errors import ParsimonyError
+from parsimony.errors import InfrastructureError, ParsimonyError
 from parsimony.files import digest_file, digest_of
 from parsimony.flows import settings
 from parsimony.flows.plan import Plan
@@ -63,12 +63,19 @@ def champion_of_same(plan: Plan, digest: str) -> Champion | None:
     try:
         return inputs.decided_on(registry, plan.model, digest)
     except ParsimonyError as error:
-        line = f"the champion is looked at again: {error}"
-        log.warning("%s", line, extra={"stage": "unchanged", "detail": line, "left_s": None})
+        _warn(f"the champion is looked at again: {error}")
         return None
 
 
+def _warn(line: str) -> None:
+    log.warning("%s", line, extra={"stage": "unchanged", "detail": line, "left_s": None})
+
+
 def remember(plan: Plan, digest: str) -> None:
-    """Write down what the champion was decided on."""
+    """Write down what the champion was decided on; where that does not work, the next run searches again."""
     where = settings.prepare()
-    inputs.remember(Registry(tracking_uri=where.tracking_uri, artifact_root=where.artifact_root), plan.model, digest)
+    registry = Registry(tracking_uri=where.tracking_uri, artifact_root=where.artifact_root)
+    try:
+        inputs.remember(registry, plan.model, digest)
+    except InfrastructureError as error:
+        _warn(f"the next run searches again, whatever has changed: {error}")

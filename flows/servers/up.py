@@ -27,7 +27,7 @@ _PROCESS = "parsimony.flows.servers.process"
 _FOLDER, _STATE, _LOCK = "servers", "addresses.json", "lock"
 _START_S, _LOOK_S = 300.0, 0.2
 _WORKS_S = 10.0
-_GOING_S = 5.0  # what the runs of an `up` that was killed take to notice it
+_BUSY_S = 90.0  # another `up` starts, or the runs of one that was killed end
 _HEALTH = {"prefect": "/api/health", "mlflow": "/health"}
 
 
@@ -135,12 +135,14 @@ def claimed(home: Path) -> Iterator[Addresses | None]:
     folder = home / _FOLDER
     folder.mkdir(parents=True, exist_ok=True)
     (folder / _LOCK).touch()
-    end = time.monotonic() + _GOING_S
+    end = time.monotonic() + _BUSY_S
     while True:
         with held(folder / _LOCK) as hold:
             if hold != "theirs":
-                yield None
-                (folder / _STATE).unlink(missing_ok=True)
+                try:
+                    yield None
+                finally:
+                    (folder / _STATE).unlink(missing_ok=True)
                 return
             running = _running(folder)
         if running is not None or time.monotonic() > end:
