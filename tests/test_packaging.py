@@ -126,6 +126,7 @@ def test_the_wheel_carries_the_mark_of_types_the_plans_and_the_model_code(wheel:
     expected = {
         "parsimony/py.typed", "parsimony/flows/plans/demo.toml", "parsimony/flows/plans/support-tickets.csv",
         "data/share/parsimony/mlflow/bundle_model.py",
+        "data/share/parsimony/prefect.yaml",
     }  # fmt: skip
     assert expected <= names
 
