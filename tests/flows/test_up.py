@@ -220,7 +220,7 @@ def test_a_port_that_another_program_has_is_named(
 
 
 def test_a_schedule_fires_and_promotes_and_says_so_at_a_glance(up: Up) -> None:
-    deployment = up.schedule("smallest-model/weekly", [datetime.now(UTC) + timedelta(seconds=8)])
+    deployment = up.schedule("smallest-model/weekly", [datetime.now(UTC) + timedelta(seconds=25)])
     [due] = _until(lambda: up.due(deployment))
     run = up.ended(due["id"])
     assert (run["state_type"], run["state_name"]) == ("COMPLETED", "Promoted"), up.log(run["id"])
@@ -303,7 +303,7 @@ def test_of_missed_runs_the_newest_follows_and_the_others_say_so(up: Up) -> None
     address = f"/work_pools/parsimony/queues/{queue['name']}"
     up.ask(address, {"is_paused": True}, method="PATCH")  # as if no worker were there
     begun = datetime.now(UTC)
-    deployment = up.schedule("smallest-model/weekly", [begun + timedelta(seconds=s) for s in (8, 9, 10)])
+    deployment = up.schedule("smallest-model/weekly", [begun + timedelta(seconds=s) for s in (25, 26, 27)])
     _until(lambda: len(up.due(deployment)) == 4)
     up.ask(address, {"is_paused": False}, method="PATCH")
     runs = [up.ended(run["id"]) for run in up.due(deployment) if run["expected_start_time"] > begun.isoformat()]
