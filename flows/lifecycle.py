@@ -10,8 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from prefect.client.schemas.objects import State
 from prefect.events import emit_event
-from prefect.states import State
 
 from parsimony.errors import ParsimonyError
 from parsimony.files.locks import held

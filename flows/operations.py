@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from prefect import flow
-from prefect.states import Completed, State
+from prefect.client.schemas.objects import State
+from prefect.states import Completed
 from pydantic import Field
 
 from parsimony.errors import InfrastructureError
@@ -52,7 +53,8 @@ def reconcile() -> State[Any]:
         place = _registry()
         with connected(place) as client:
             names = known(client)
-        lines, broken = [], []
+        lines: list[str] = []
+        broken: list[str] = []
         for name in names:
             try:
                 lines += promotion.reconcile(place, name)

@@ -11,8 +11,7 @@ from prefect.context import FlowRunContext
 from parsimony.flows.states import skipped
 
 if TYPE_CHECKING:
-    from prefect.client.schemas.objects import FlowRun
-    from prefect.states import State
+    from prefect.client.schemas.objects import FlowRun, State
 
 
 def superseded() -> State[None] | None:

@@ -16,6 +16,7 @@ from parsimony import flows
 from parsimony.errors import InfrastructureError, first_line
 
 if TYPE_CHECKING:
+    from prefect import Flow
     from prefect.client.orchestration import PrefectClient
     from prefect.client.schemas.actions import DeploymentScheduleCreate
 
@@ -113,7 +114,7 @@ async def _deployment(client: PrefectClient, wanted: Mapping[str, Any], folder: 
     from prefect.flows import load_flow_from_entrypoint
     from prefect.utilities.callables import parameter_schema
 
-    flow = load_flow_from_entrypoint(wanted["entrypoint"])
+    flow: Flow[..., Any] = load_flow_from_entrypoint(wanted["entrypoint"])
     name = f"{flow.name}/{wanted['name']}"
     parameters = wanted.get("parameters", {})
     schedules = _schedules(wanted.get("schedules", ()))
