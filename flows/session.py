@@ -15,7 +15,6 @@ from pathlib import Path
 from parsimony.data.splits import Splits
 from parsimony.decision.procedure import Case
 from parsimony.decision.records import NOTHING_SAID, Rules, Standing
-from parsimony.files.locks import held
 from parsimony.flows import settings
 from parsimony.flows.forecast import Forecast
 from parsimony.flows.plan import Plan
@@ -23,6 +22,7 @@ from parsimony.flows.preflight import preflight
 from parsimony.flows.settings import Settings
 from parsimony.flows.upkeep.leftovers import clear, running
 from parsimony.measurement.energy import Meter, meter
+from parsimony.measurement.host_lock import host_lock
 from parsimony.measurement.records import TargetSettings
 from parsimony.reporting.formatting import duration
 from parsimony.tasks.builder import Build, building
@@ -99,25 +99,12 @@ class Session:
 
 
 @contextlib.contextmanager
-def alone(home: Path) -> Iterator[None]:
-    """Search in this block alone: of the searches of one home, whatever started them, one runs and the others wait."""
-
-    def waiting() -> None:
-        detail = f"waits for another search of this machine, which keeps its files in {home}"
-        log.info("%s %s", "search", detail, extra={"stage": "search", "detail": detail, "left_s": None})
-
-    lock = home / "search.lock"
-    lock.touch()
-    with held(lock, "alone", "wait", waiting):
-        yield
-
-
-@contextlib.contextmanager
 def session(plan: Plan) -> Iterator[Session]:
     """Open a run: where things are kept, what this machine can do, the meter; a refused run leaves no folder."""
     where = settings.prepare()
     targets = preflight(plan)
-    with alone(where.home):
+    # Of the searches of one machine one runs and the others wait, whatever started them: they would measure one another.
+    with host_lock("searching", "search"):
         yield from _opened(plan, where, targets)
 
 

@@ -45,9 +45,10 @@ def host_lock(name: str, stage: str) -> Iterator[None]:
 
 def is_held(name: str) -> bool:
     """Say whether a process of this machine holds the lock of this name now."""
-    if os.name != "posix" or not (_FOLDER / f"parsimony-{name}.lock").exists():
+    path = host_folder() / f"parsimony-{name}.lock"
+    if os.name != "posix" or not path.exists():
         return False
-    number = _opened(_FOLDER / f"parsimony-{name}.lock")
+    number = _opened(path)
     try:
         return take(number, "together") == "theirs"
     finally:

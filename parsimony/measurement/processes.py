@@ -65,7 +65,7 @@ def forked(folder: Path, texts: Path, threads: int) -> Iterator[Process]:
         with started(folder, texts, threads) as process:
             yield process
         return
-    with host_lock(_MEASURING, _STAGE):
+    with host_lock(MEASURING, _STAGE):
         ready = _ready(threads)
         try:
             start = time.monotonic()
