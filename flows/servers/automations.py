@@ -17,8 +17,8 @@ EVENTS = {
 }
 # Which event tells of which outcome.
 HEADLINES = {"promoted": "promoted", "kept": "kept", "none": "failed", "waiting": "waiting"}
-# A beat every 30 s, the most that Prefect allows; a run is dead when two are missing.
-HEARTBEAT_S, SILENCE_S = 30, 60
+# A beat every 30 s, the most that Prefect allows; a run is dead when two are missing, and a busy machine may be late with one.
+HEARTBEAT_S, SILENCE_S = 30, 75
 
 
 def automations() -> tuple[AutomationCore, ...]:
