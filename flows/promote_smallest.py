@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from prefect import flow
+from prefect.client.schemas.objects import State
 
 from parsimony.flows import names, states
 from parsimony.flows.lifecycle import searching
@@ -15,7 +16,7 @@ from parsimony.tasks.publish import Published
 
 
 @flow(name="smallest-model", flow_run_name=names.at_start)
-def promote_smallest(plan: Plan) -> Any:
+def promote_smallest(plan: Plan) -> State[Any]:
     """Find the smallest model that keeps the quality, and put exactly that one into production.
 
     Ends in a state that names the decision, whose result is what was published; "nothing passed" is a result. The result of a

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from parsimony.flows import settings
 from parsimony.flows.cli.shared import Verbs, takes_json, takes_plan, verb
@@ -37,7 +37,7 @@ def run(chosen: argparse.Namespace) -> int:
     with following(), serving(where):
         from parsimony.flows.promote_smallest import promote_smallest
 
-        published: Published = promote_smallest(plan, return_state=True).result()
+        published = cast("Published", promote_smallest(plan))  # Prefect gives the result of the state
     if chosen.json:
         from parsimony.reporting.receipt import dumps
 
