@@ -38,6 +38,7 @@ _DEFAULTS = {
 # What is on this machine is never reached through a proxy. Some libraries read the one variable, some the other.
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _NO_PROXY = ("NO_PROXY", "no_proxy")
+SERVING_TOKEN = "PARSIMONY_SERVE_TOKEN"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +90,11 @@ def look(environment: MutableMapping[str, str] = os.environ) -> Settings:
             f"PARSIMONY_HOME {home} holds no {_file(home).name} that can be read, and cannot be written"
         )
     return Settings(home=home, tracking_uri=address or database.read_only_address_of(_file(home)), writable=False)
+
+
+def serving_token(environment: MutableMapping[str, str] = os.environ) -> str:
+    """Return the token that clients of a server must send; "" where none is set."""
+    return environment.get(SERVING_TOKEN, "").strip()
 
 
 def _home(environment: MutableMapping[str, str]) -> Path:
