@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import importlib.util
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -70,6 +71,7 @@ def serve(chosen: argparse.Namespace) -> int:
         status = subprocess.run((*settings.follow, "once"), check=False).returncode
         if status != 0:
             return status
+    signal.set_wakeup_fd(-1)  # a server ends in its own time, not in the seconds that other verbs are given
     with contextlib.suppress(KeyboardInterrupt):  # uvicorn raises the signal again once the last response is out
         server.run(settings)
     return 0

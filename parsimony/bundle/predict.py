@@ -149,8 +149,9 @@ def logits(model: Model, text: str) -> np.ndarray:
 def softmax(scores: np.ndarray) -> np.ndarray:
     """Return the probabilities that logits stand for, float64 [classes]."""
     values = scores.astype(np.float64)
-    weights: np.ndarray = np.exp(values - values.max())
-    return weights / weights.sum()
+    weights = np.exp(values - values.max())
+    shares: np.ndarray = weights / weights.sum()
+    return shares
 
 
 def finite(values: np.ndarray) -> np.ndarray:

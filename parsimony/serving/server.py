@@ -111,11 +111,10 @@ def _serve(config: uvicorn.Config, listener: socket.socket) -> None:
     import uvicorn
     from uvicorn.supervisors import Multiprocess
 
-    server = uvicorn.Server(config)
     if config.workers == 1:
-        server.run(sockets=[listener])
+        uvicorn.Server(config).run(sockets=[listener])
     else:
-        Multiprocess(config, target=server.run, sockets=[listener]).run()
+        Multiprocess(config, sockets=[listener]).run()
 
 
 def _config(settings: Settings, bundle: Served | None) -> uvicorn.Config:
@@ -147,7 +146,7 @@ def _listening(settings: Settings) -> Iterator[socket.socket]:
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((settings.host, settings.port))
-        listener.set_inheritable(True)
+        listener.listen(_BACKLOG)  # so that who comes before the first process is ready waits, and is not refused
     except OSError as error:
         listener.close()
         raise InfrastructureError(

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from bundles import LABELS, WORDS, write_tiny_bundle
-from clients import Limits, Response, application, ask, asked
+from serving_clients import Limits, Response, application, ask, asked
 
 from parsimony.bundle import trial
 from parsimony.errors import InfrastructureError, PlanError

@@ -10,7 +10,7 @@ from typing import Any
 
 import jsonschema
 import pytest
-from clients import Limits, application, ask
+from serving_clients import Limits, application, ask
 
 from parsimony import load
 from parsimony.serving.application import Application

@@ -9,6 +9,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -124,8 +125,11 @@ def send(
 def started(log: Path, *arguments: str, environment: Mapping[str, str] | None = None) -> Iterator[Server]:
     """Start `parsimony serve` on a free port, and end it with SIGTERM."""
     command = [sys.executable, "-P", "-m", "parsimony.flows.cli.main", "serve", *arguments, "--port", "0"]
+    home = {"PARSIMONY_HOME": str(log.parent)}  # what lies in it is not tried out first, which takes a second process
     with log.open("wb") as stream:
-        process = subprocess.Popen(command, stdout=stream, stderr=stream, env={**os.environ, **(environment or {})})
+        process = subprocess.Popen(
+            command, stdout=stream, stderr=stream, env={**os.environ, **home, **(environment or {})}
+        )
     server = Server(process, 0, log)
     try:
         server.port = _port(server)
@@ -137,8 +141,6 @@ def started(log: Path, *arguments: str, environment: Mapping[str, str] | None = 
 
 def _port(server: Server) -> int:
     """Wait until the server says where it listens."""
-    import time
-
     end = time.monotonic() + START_S
     while time.monotonic() < end:
         said = [line["address"] for line in server.lines if line["event"] == "listening"]
