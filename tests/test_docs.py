@@ -353,8 +353,8 @@ PRINTED = (
     "docs/how-to/use-the-champion.md",
     COMMANDS,
 )
-# Set-up, which has been done when tests run; `make` has a test of its own.
-_SET_UP = ("make ", ". .venv/")
+# Set-up, which has been done when tests run; `make` has a test of its own; a server runs until it is ended (tests/serving).
+_SET_UP = ("make ", ". .venv/", "parsimony serve")
 _ATTEMPTS = 3
 # Students and static models take most of the time of a run and change nothing that the pages say.
 FEWER = '[search]\nfamilies = ["linear", "encoder"]\n'

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import struct
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 from serving_clients import Limits, application, ask
 
 from parsimony import load
+from parsimony.serving import routes
 from parsimony.serving.application import Application
 
 TEXTS = ["send money", "hello", "rain"]
@@ -237,3 +239,41 @@ def test_the_document_lists_what_there_is_and_holds_for_what_is_answered(app: Ap
         jsonschema.validate(body, operation["requestBody"]["content"]["application/json"]["schema"])
         schema = operation["responses"]["200"]["content"]["application/json"]["schema"]
         jsonschema.validate(ask(app, "POST", path, body).json, schema)
+
+
+# --- the page that describes it -------------------------------------------------------------------
+
+PAGE = Path(__file__).parents[2] / "docs" / "reference" / "http.md"
+
+
+def _cells(heading: str) -> list[list[str]]:
+    part = PAGE.read_text(encoding="utf-8").split(f"## {heading}\n")[1].split("\n## ")[0]
+    lines = [line for line in part.splitlines() if line.startswith("| ") and "---" not in line][1:]
+    return [[cell.strip().strip("`") for cell in line.strip("|").split("|")] for line in lines]
+
+
+def test_the_reference_lists_every_endpoint_refusal_and_metric(app: Application) -> None:
+    document, version = ask(app, "GET", "/openapi.json").json, app.held.served.version
+    documented = {
+        (method, path.replace("NAME", "tiny").replace("VERSION", version)) for method, path, *_ in _cells("Endpoints")
+    }
+    assert documented == {(m.upper(), path) for path, operations in document["paths"].items() for m in operations}
+    statuses = {
+        status
+        for operations in document["paths"].values()
+        for each in operations.values()
+        for status in each["responses"]
+    }
+    assert {cells[0] for cells in _cells("Refusals")} == (statuses | {"404"}) - {"200"}
+    counted = {
+        line.split()[2] for line in ask(app, "GET", "/metrics").body.decode().splitlines() if line.startswith("# TYPE")
+    }
+    assert {cells[0] for cells in _cells("Metrics")} == counted | {"parsimony_followed_seconds"}
+    opened = {cells[1] for cells in _cells("Endpoints") if "open without the token" in cells[3]}
+    assert opened == {path for path, route in routes.FIXED.items() if route.is_open}
+
+
+def test_the_example_of_the_reference_is_what_is_answered(app: Application) -> None:
+    [said] = re.findall(r"```json\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+    ranked = ask(app, "POST", "/predict", {"inputs": "send money"}).json
+    assert json.loads(said) == [{**each, "score": round(each["score"], 2)} for each in ranked]

@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -18,6 +19,8 @@ import pytest
 from bundles import LABELS, write_tiny_bundle
 from serving_clients import Server, send, started
 
+from parsimony.flows.cli import main as cli
+from parsimony.measurement.scenarios import http_load
 from parsimony.serving import champion_file
 from parsimony.serving.champion_file import Named
 
@@ -68,7 +71,7 @@ def test_it_serves_the_last_verified_copy_while_the_registry_is_gone(server: Ser
 
 def test_swaps_under_load_give_no_failed_and_no_mixed_answer(server: Server, home: Path) -> None:
     expected = {"1": LABELS, "2": OTHER}
-    seen: Counter[str] = Counter()
+    responses: Counter[str] = Counter()
     wrong: list[object] = []
     end = threading.Event()
 
@@ -77,7 +80,7 @@ def test_swaps_under_load_give_no_failed_and_no_mixed_answer(server: Server, hom
             while not end.is_set():
                 response = send(connection, "POST", "/invocations", {"inputs": ["hello", "rain", "money"]})
                 version = response.headers["x-parsimony-version"]
-                seen[version] += 1
+                responses[version] += 1
                 if response.status != 200 or tuple(response.json["predictions"]) != expected[version]:
                     wrong.append((response.status, version, response.body))
 
@@ -91,7 +94,7 @@ def test_swaps_under_load_give_no_failed_and_no_mixed_answer(server: Server, hom
     for thread in clients:
         thread.join()
     assert wrong == []
-    assert min(seen["1"], seen["2"]) > 20
+    assert min(responses["1"], responses["2"]) > 20
 
 
 def _until(server: Server, version: str) -> None:
@@ -126,6 +129,41 @@ def test_processes_count_together(server: Server) -> None:
     time.sleep(1.2)  # each process publishes what it has counted twice a second
     said = server.ask("GET", "/metrics").body.decode()
     assert 'parsimony_requests_total{endpoint="/version",status="200"} 20' in said
+
+
+def test_bench_measures_a_server_from_outside(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
+    address = http_load.address_of(f"http://127.0.0.1:{server.port}/predict")
+    one, several, *opened = http_load.every(address, ["hello", "send money"], seconds=0.5)
+    assert one.p50 is not None and several.throughput_per_s is not None
+    assert [scenario.name for scenario in opened] == ["open loop 50%", "open loop 70%"]
+    assert all(scenario.samples > 20 for scenario in (one, several, *opened))
+    assert cli.main(["bench", "http://127.0.0.1:9/predict"]) == 4
+    assert cli.main(["bench", f"http://127.0.0.1:{server.port}/nothing"]) == 2
+    assert capsys.readouterr().err.count("parsimony: ") == 2
+
+
+def test_the_open_loop_counts_from_when_a_request_was_to_be_sent() -> None:
+    """A server that stalls for 0.3 s is charged for those who would have come meanwhile, on one connection."""
+    ends = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=_stalling, args=(listener, ends), daemon=True).start()
+        address = http_load.address_of(f"http://127.0.0.1:{listener.getsockname()[1]}/predict")
+        with http_load._open(address, 1) as connections:
+            responses = http_load.open_loop(connections, [address.request("a")], 200, 1.0)
+        ends.set()
+    waited = [ms for ms in responses.durations_ms if ms > 100]
+    assert len(waited) >= 20 and max(responses.durations_ms) > 290
+
+
+def _stalling(listener: socket.socket, ends: threading.Event) -> None:
+    connection, _ = listener.accept()
+    number = 0
+    with connection:
+        while not ends.is_set() and connection.recv(1 << 16):
+            number += 1
+            if number == 50:
+                time.sleep(0.3)
+            connection.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}")
 
 
 @pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGINT])
