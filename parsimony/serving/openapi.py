@@ -131,7 +131,7 @@ def _text(limits: Limits) -> Schema:
 def _predict(limits: Limits) -> Schema:
     inputs = {"oneOf": [_TEXT, _one(_TEXT), _list(_one(_TEXT), 1, limits.texts)]}
     flag = {"type": "boolean", "nullable": True}
-    direction = {"type": "string", "enum": ["right", "Right"]}
+    direction = {"type": "string", "nullable": True, "enum": ["right", "Right", None]}
     schema = _object(inputs=inputs)
     more = {
         "raw_scores": flag,

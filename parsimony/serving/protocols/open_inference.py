@@ -31,6 +31,8 @@ def read(request: Request, _: Served, limits: Limits) -> Question:
     number = asked.get("id")
     if number is not None and not isinstance(number, str):
         raise RefusedError(400, "id is not a text")
+    if not isinstance(asked.get("parameters", {}), dict):
+        raise RefusedError(400, "parameters is not an object")
 
     def render(served: Served, rows: Sequence[np.ndarray]) -> object:
         about = {"model_name": served.name, "model_version": served.version, "parameters": {"digest": served.digest}}
