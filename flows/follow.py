@@ -61,7 +61,8 @@ def once(name: str) -> int:
 
 
 if __name__ == "__main__":
-    end_with_parent(int(sys.argv[2]))
+    if sys.argv[2:]:
+        end_with_parent(int(sys.argv[2]))
     if sys.argv[3:] == ["once"]:
         sys.exit(once(sys.argv[1]))
     keep_looking(sys.argv[1])

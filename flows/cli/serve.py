@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from parsimony.errors import InfrastructureError, PlanError
-from parsimony.files import MANIFEST
+from parsimony.files import MANIFEST, home
 from parsimony.flows import settings as environment
 from parsimony.flows.cli.shared import Verbs, say, verb
 
@@ -101,8 +101,8 @@ def _settings(chosen: argparse.Namespace) -> Settings:
             raise PlanError(
                 f"{chosen.name} is no folder with a bundle: it holds no {MANIFEST}; name a folder or a registered model"
             )
-        source = champion_file.path_in(environment.look().home, chosen.name)
-        return Settings(name=chosen.name, source=source, follow=follow_command(chosen.name), **common)
+        follow = () if chosen.followed else follow_command(chosen.name)
+        return Settings(name=chosen.name, source=champion_file.path_in(home(), chosen.name), follow=follow, **common)
     except ValueError as error:
         raise PlanError(str(error)) from error
 
