@@ -45,6 +45,9 @@ def add(verbs: Verbs) -> None:
         "--timeout", type=float, default=10.0, help="seconds for a body to come, and for texts to wait (10)"
     )
     parser.add_argument(
+        "--followed", action="store_true", help="another process looks production up: only read what it writes"
+    )
+    parser.add_argument(
         "--sample",
         metavar="FILE",
         help="keep a sample of texts with their labels in this file; without it none is kept",

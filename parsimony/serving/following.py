@@ -5,7 +5,9 @@ Looking costs one `stat` a second. A bundle that is not to be used is refused on
 
 from __future__ import annotations
 
+import math
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -15,6 +17,7 @@ from parsimony.serving.held import Held
 from parsimony.serving.served import Served, load_named
 
 EVERY_S = 1.0
+AGAIN_S = 10.0  # a copy that was damaged is mended by the process that looks production up
 
 
 @dataclass(slots=True, kw_only=True)
@@ -25,6 +28,7 @@ class Watch:
     call: Callable[[Callable[[], None]], object]
     every_s: float = EVERY_S
     last: tuple[int, int] | None = None
+    again_at: float = 0.0
     end: threading.Event = field(default_factory=threading.Event)
 
     def run(self) -> None:
@@ -37,7 +41,7 @@ class Watch:
         source = self.held.settings.source
         try:
             about = source.stat()
-            if (state := (about.st_ino, about.st_size)) == self.last:
+            if (state := (about.st_ino, about.st_size)) == self.last and time.monotonic() < self.again_at:
                 return
             named = champion_file.read(source)
         except FileNotFoundError:  # the last verified copy goes on
@@ -45,7 +49,7 @@ class Watch:
         except (InfrastructureError, OSError) as error:
             self._refuse("", first_line(error, 300))
             return
-        self.last = state
+        self.last, self.again_at = state, math.inf
         served = self.held.served
         if (named.digest, named.version, named.note) == (served.digest, served.version, served.note):
             self.call(lambda: self._take(served))
@@ -53,6 +57,7 @@ class Watch:
         try:
             loaded = load_named(named, self.held.settings)
         except (InfrastructureError, OSError, ValueError) as error:
+            self.again_at = time.monotonic() + AGAIN_S
             self._refuse(named.version, first_line(error, 300))
             return
         self.call(lambda: self._take(loaded))

@@ -167,6 +167,21 @@ def test_a_bundle_that_does_not_verify_is_refused_and_the_old_one_goes_on(
     assert (watch.held.served.version, watch.held.refused) == ("3", "")
 
 
+def test_a_copy_that_was_mended_is_taken_although_the_same_bundle_is_named(
+    watch: following.Watch, tmp_path: Path
+) -> None:
+    champion_file.write(watch.held.settings.source, _named(tmp_path / "two", "2", OTHER))
+    (tmp_path / "two").rename(tmp_path / "away")
+    watch.look()
+    assert watch.held.served.version == "1" and watch.held.refused
+    (tmp_path / "away").rename(tmp_path / "two")
+    watch.look()
+    assert watch.held.served.version == "1"  # looked at again after ten seconds only
+    watch.again_at = 0.0
+    watch.look()
+    assert (watch.held.served.version, watch.held.refused) == ("2", "")
+
+
 def _fields(named: Named) -> dict[str, str]:
     return {name: getattr(named, name) for name in ("model", "version", "digest", "folder", "note")}
 
