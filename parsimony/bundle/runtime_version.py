@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from parsimony.bundle.onnx_message import integers_in, parts_of
 
-# What these versions of the format hold was run on 1.17.3, 1.18.1, 1.22.1 and 1.32.0; what is newer, on what this program asks for.
+# Graphs of these versions of the format ran on 1.17.3, 1.18.1, 1.22.1 and 1.32.0; 4-bit numbers, which are newer, from 1.23 on.
 _OPSET, _IR_VERSION, _OLDEST, _OURS = 20, 9, "1.17", "1.23"
 _IR_FIELD, _OPSET_FIELD, _DOMAIN, _VERSION = 1, 8, 1, 2
 

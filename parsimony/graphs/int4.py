@@ -1,10 +1,8 @@
 """Store a graph's weights in 4 bits, and unpack them when the graph is loaded.
 
-A weight becomes whole numbers from -8 to 7 and one scale a block. The numbers of all weights lie in one constant of bytes, two in a
-byte; ordinary operators take them apart and multiply them with their scales. ONNX Runtime folds operators on constants when a session
-starts, so that at run time there is nothing left to unpack: the file is as small as 4 bits allow, and predictions are as fast as if the
-weight had been stored as they use it (docs/trials/quantisation.md). ONNX's own type of 4-bit numbers would ask for ONNX Runtime 1.23;
-bytes and shifts are read by every version since 1.17.
+A weight becomes a constant of whole numbers from -8 to 7 and one scale a block. Ordinary operators multiply the two; ONNX
+Runtime folds operators on constants when a session starts, so that at run time there is nothing left to unpack: the file is
+as small as 4 bits allow, and predictions are as fast as if the weight had been stored as they use it (docs/trials/quantisation.md).
 """
 
 from __future__ import annotations
@@ -20,7 +18,7 @@ from parsimony.graphs import rewrite
 
 _LARGEST_BLOCK, _LEAST_BLOCK = 64, 16
 LOWEST, HIGHEST = -8, 7
-_HALF = 4  # bits
+_OPSET, _IR_VERSION = 21, 10  # the first with 4-bit numbers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,12 +75,12 @@ def round_products(model: onnx.ModelProto, names: Iterable[str]) -> dict[str, Pa
 def store_tables(model: onnx.ModelProto, names: Iterable[str]) -> None:
     """Store fp32 tables [rows, width] of the graph in 4 bits along their rows, unpacked at load."""
     constants = rewrite.initializers(model)
-    tables = {name: pack(numpy_helper.to_array(constants[name])) for name in names}
-    nodes = _unpacked(model, "tables", tables, "whole")
-    for name in tables:
-        shape = tuple(constants[name].dims)
+    nodes = []
+    for name in names:
+        table = numpy_helper.to_array(constants[name])
         model.graph.initializer.remove(constants[name])
-        nodes.append(_shaped(model, f"{name}.whole", name, shape))
+        nodes += _unpacked(model, name, pack(table), f"{name}.whole")
+        nodes.append(_shaped(model, f"{name}.whole", name, table.shape))
     _put_first(model, nodes)
 
 
@@ -92,9 +90,10 @@ def store_products(model: onnx.ModelProto, matrices: Mapping[str, Packed]) -> No
     matrices: what `round_products` returned for the fp32 matrices, by name without `_quantized`.
     """
     constants = rewrite.initializers(model)
-    nodes = _unpacked(model, "products", matrices, "blocks")
+    nodes = []
     for name, packed in matrices.items():
         model.graph.initializer.remove(constants[f"{name}_quantized"])
+        nodes += _unpacked(model, name, packed, f"{name}.blocks")
         nodes += [
             _shaped(model, f"{name}.blocks", f"{name}.rows", packed.weights.shape),
             helper.make_node("Transpose", [f"{name}.rows"], [name], perm=[1, 0]),
@@ -105,68 +104,37 @@ def store_products(model: onnx.ModelProto, matrices: Mapping[str, Packed]) -> No
     _put_first(model, nodes)
 
 
-def _unpacked(model: onnx.ModelProto, group: str, weights: Mapping[str, Packed], end: str) -> list[onnx.NodeProto]:
-    """Add the constants of packed weights, and return the nodes that multiply them: `NAME.end`, fp32 [rows x blocks, block]."""
-    if not weights:
-        return []
-    numbers = [packed.numbers for packed in weights.values()]
-    scales = np.concatenate([packed.scales.ravel() for packed in weights.values()])
-    _add(model, f"{group}.4bit", _two_in_a_byte(np.concatenate([each.ravel() for each in numbers])))
-    _add(model, f"{group}.half", np.array(_HALF, dtype=np.uint8))
-    _add(model, f"{group}.zero", np.array(-LOWEST, dtype=np.float32))
-    _add(model, f"{group}.scale", scales)
-    nodes = [
-        helper.make_node("BitShift", [f"{group}.4bit", f"{group}.half"], [f"{group}.up"], direction="LEFT"),
-        helper.make_node("BitShift", [f"{group}.up", f"{group}.half"], [f"{group}.lower"], direction="RIGHT"),
-        helper.make_node("BitShift", [f"{group}.4bit", f"{group}.half"], [f"{group}.upper"], direction="RIGHT"),
-        helper.make_node("Concat", [f"{group}.lower", f"{group}.upper"], [f"{group}.all"], axis=0),
-        helper.make_node("Cast", [f"{group}.scale"], [f"{group}.scales"], to=onnx.TensorProto.FLOAT),
-        _cut(model, f"{group}.all", {f"{name}.4bit": packed.numbers.size for name, packed in weights.items()}),
-        _cut(model, f"{group}.scales", {f"{name}.scale": packed.scales.size for name, packed in weights.items()}),
+def _unpacked(model: onnx.ModelProto, name: str, packed: Packed, result: str) -> list[onnx.NodeProto]:
+    """Add the constants of a packed weight, and return the nodes that multiply them: fp32 [rows, blocks, block]."""
+    numbers, scales = f"{name}.4bit", f"{name}.scale"
+    model.graph.initializer.extend((_four_bit(packed.numbers, numbers), numpy_helper.from_array(packed.scales, scales)))
+    return [
+        helper.make_node("Cast", [numbers], [f"{numbers}.fp32"], to=onnx.TensorProto.FLOAT),
+        helper.make_node("Cast", [scales], [f"{scales}.fp32"], to=onnx.TensorProto.FLOAT),
+        helper.make_node("Mul", [f"{numbers}.fp32", f"{scales}.fp32"], [result]),
     ]
-    for name, packed in weights.items():
-        count, block = packed.scales.size, packed.numbers.shape[-1]
-        nodes += [
-            helper.make_node("Cast", [f"{name}.4bit"], [f"{name}.fp32"], to=onnx.TensorProto.FLOAT),
-            helper.make_node("Sub", [f"{name}.fp32", f"{group}.zero"], [f"{name}.signed"]),
-            _shaped(model, f"{name}.signed", f"{name}.numbers", (count, block)),
-            _shaped(model, f"{name}.scale", f"{name}.column", (count, 1)),
-            helper.make_node("Mul", [f"{name}.numbers", f"{name}.column"], [f"{name}.{end}"]),
-        ]
-    return nodes
 
 
-def _two_in_a_byte(numbers: np.ndarray) -> np.ndarray:
-    """Return 4-bit numbers, counted from the lowest one, as bytes: the first half of them in the lower bits, the second in the upper."""
-    counted = (numbers.astype(np.int16) - LOWEST).astype(np.uint8)
-    counted = np.append(counted, np.zeros(len(counted) % 2, np.uint8))
-    lower, upper = np.split(counted, 2)
-    whole: np.ndarray = lower | upper << _HALF
-    return whole
-
-
-def _cut(model: onnx.ModelProto, source: str, sizes: Mapping[str, int]) -> onnx.NodeProto:
-    """Return the node that cuts a list into parts of these sizes; what is left over of the 4-bit numbers is a part, too."""
-    whole = sum(sizes.values())
-    parts = {**sizes, **({f"{source}.rest": 1} if source.endswith(".all") and whole % 2 else {})}
-    _add(model, f"{source}.sizes", np.array(list(parts.values()), dtype=np.int64))
-    return helper.make_node("Split", [source, f"{source}.sizes"], list(parts), axis=0)
-
-
-def _add(model: onnx.ModelProto, name: str, values: np.ndarray) -> None:
-    model.graph.initializer.append(numpy_helper.from_array(values, name))
+def _four_bit(numbers: np.ndarray, name: str) -> onnx.TensorProto:
+    """Return a tensor of 4-bit numbers, two in a byte, the first in its lower half."""
+    low = (numbers.ravel() & 0xF).astype(np.uint8)
+    low = np.append(low, np.zeros(len(low) % 2, np.uint8))
+    raw = low[0::2] | low[1::2] << 4
+    return onnx.TensorProto(name=name, data_type=onnx.TensorProto.INT4, dims=numbers.shape, raw_data=raw.tobytes())
 
 
 def _shaped(model: onnx.ModelProto, source: str, result: str, shape: tuple[int, ...]) -> onnx.NodeProto:
-    """Return the node that gives `source` this shape; weights of one shape share the constant that says it."""
-    name = f"shape.{'x'.join(map(str, shape))}"
-    if name not in rewrite.initializers(model):
-        _add(model, name, np.array(shape, dtype=np.int64))
-    return helper.make_node("Reshape", [source, name], [result])
+    """Return the node that gives `source` this shape."""
+    model.graph.initializer.append(numpy_helper.from_array(np.array(shape, dtype=np.int64), f"{result}.shape"))
+    return helper.make_node("Reshape", [source, f"{result}.shape"], [result])
 
 
 def _put_first(model: onnx.ModelProto, nodes: list[onnx.NodeProto]) -> None:
-    """Put nodes that read constants only before all others."""
+    """Put nodes that read constants only before all others, and raise the graph to the version that they need."""
     later = list(model.graph.node)
     del model.graph.node[:]
     model.graph.node.extend((*nodes, *later))
+    for entry in model.opset_import:
+        if entry.domain in ("", "ai.onnx"):
+            entry.version = max(entry.version, _OPSET)
+    model.ir_version = max(model.ir_version, _IR_VERSION)
