@@ -40,6 +40,7 @@ LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _NO_PROXY = ("NO_PROXY", "no_proxy")
 # The file that `parsimony up` holds as long as it runs; its worker and their runs end with it.
 LOCK_VARIABLE = "PARSIMONY_UP_LOCK"
+SERVING_TOKEN = "PARSIMONY_SERVE_TOKEN"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +98,11 @@ def up_lock(environment: Mapping[str, str] = os.environ) -> Path | None:
     """Return the file that the `parsimony up` which started this process holds; None when none did."""
     path = environment.get(LOCK_VARIABLE)
     return Path(path) if path else None
+
+
+def serving_token(environment: MutableMapping[str, str] = os.environ) -> str:
+    """Return the token that clients of a server must send; "" where none is set."""
+    return environment.get(SERVING_TOKEN, "").strip()
 
 
 def _home(environment: MutableMapping[str, str]) -> Path:

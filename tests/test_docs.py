@@ -355,8 +355,8 @@ PRINTED = (
 )
 # Set-up, which has been done when tests run; `make` has a test of its own.
 _SET_UP = ("make ", ". .venv/")
-# What starts servers or needs one: tests/flows/test_up.py types it.
-_SERVED = ("parsimony up", "parsimony deploy")
+# What starts servers or needs one: tests/flows/test_up.py and tests/serving type it.
+_SERVED = ("parsimony up", "parsimony deploy", "parsimony serve")
 _ATTEMPTS = 3
 # Students and static models take most of the time of a run and change nothing that the pages say.
 FEWER = '[search]\nfamilies = ["linear", "encoder"]\n'

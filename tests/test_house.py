@@ -23,14 +23,14 @@ FLOORS = (
     ("audit",),
     ("reporting", "search"),
     ("decision", "compression"),
-    ("measurement", "training", FACE),
+    ("measurement", "training", "serving", FACE),
     ("bundle", "data"),
     ("files", "graphs"),
     ("runtimes", "candidates", "errors"),
 )
 # Which room imports which: all arrows that there are.
 TABLE = {
-    "flows": "tasks audit reporting search decision measurement training parsimony data files candidates errors",
+    "flows": "tasks audit reporting search decision measurement training serving parsimony data files candidates errors",
     "tasks": "reporting decision compression measurement training bundle data files candidates errors",
     "audit": "reporting decision measurement bundle data files candidates errors",
     "reporting": "decision measurement data files candidates errors",
@@ -38,6 +38,7 @@ TABLE = {
     "decision": "measurement data candidates errors",
     "compression": "training bundle data files graphs candidates",
     "measurement": "bundle data files runtimes candidates errors",
+    "serving": "bundle files errors",
     "training": "data files graphs runtimes candidates errors",
     FACE: "bundle",
     "bundle": "files runtimes candidates errors",
@@ -256,7 +257,8 @@ def test_the_folder_hides_no_installed_package(name: str) -> None:
 
 
 def test_the_first_look_into_the_library_shows_few_things() -> None:
-    entries = [path.name for path in (ROOT / "parsimony").iterdir() if path.name != "__pycache__"]
+    marks = {"__pycache__", "py.typed"}  # for Python and for type checkers, not for a reader
+    entries = [path.name for path in (ROOT / "parsimony").iterdir() if path.name not in marks]
     assert len(entries) <= MOST_ENTRIES, sorted(entries)
 
 

@@ -27,6 +27,7 @@ from parsimony.flows.cli import (
     rollback,
     rotate,
     run,
+    serve,
     up,
 )
 from parsimony.tasks.registry.secrets import without_secrets
@@ -36,7 +37,8 @@ if TYPE_CHECKING:
     from parsimony.flows.interrupts import Interrupt
 
 _VERBS = (
-    run, plan, rotate, champion, history, rollback, hold, release, reconcile, predict, report, audit, bench, doctor, clean, up, deploy,
+    run, plan, rotate, champion, history, rollback, hold, release, reconcile, predict, serve, report, audit, bench, doctor, clean,
+    up, deploy,
 )  # fmt: skip
 _EXIT_CODES = (
     "exit status: 0 promoted or kept, 1 nothing passed, a receipt that does not hold or a machine that is not fit, 2 bad plan, "

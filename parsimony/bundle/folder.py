@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from parsimony.bundle.external_data import refuse_external_data
+from parsimony.bundle.runtime_version import least_version
 from parsimony.bundle.tokenizer_check import check_tokenizer
 from parsimony.candidates import BuiltBundle
 from parsimony.errors import InfrastructureError
@@ -60,7 +61,8 @@ def fill_bundle(
     (work / LABELS).write_text(json.dumps(list(labels), ensure_ascii=False), encoding="utf-8")
     kind: Literal["tokens", "text"] = "text" if tokenizer is None else "tokens"
     reading = {"windows": windows} if tokenizer is not None and windows != "first" else {}
-    write_manifest(work, {"format": FORMAT, "input": kind, **reading, "lineage": dict(lineage)})
+    facts = {"format": FORMAT, "input": kind, **reading, "onnxruntime": least_version(model), "lineage": dict(lineage)}
+    write_manifest(work, facts)
 
 
 def windows_of(manifest: Mapping[str, object]) -> Windows:

@@ -44,9 +44,7 @@ class Model:
 
     def probabilities(self, text: str) -> dict[str, float]:
         """Return each label's softmax probability for one text, in the order of the labels."""
-        scores = logits(self, text).astype(np.float64)
-        weights = np.exp(scores - scores.max())
-        return dict(zip(self.labels, (weights / weights.sum()).tolist(), strict=True))
+        return dict(zip(self.labels, softmax(logits(self, text)).tolist(), strict=True))
 
 
 def load(folder: Path, *, threads: int = 1) -> Model:
@@ -146,6 +144,14 @@ def logits(model: Model, text: str) -> np.ndarray:
     windows = feeds(model, text)
     rows = [model.session.run(["logits"], window)[0][0] for window in windows]
     return finite(averaged(rows, [window[model.inputs[0]].shape[-1] for window in windows]))
+
+
+def softmax(scores: np.ndarray) -> np.ndarray:
+    """Return the probabilities that logits stand for, float64 [classes]."""
+    values = scores.astype(np.float64)
+    weights = np.exp(values - values.max())
+    shares: np.ndarray = weights / weights.sum()
+    return shares
 
 
 def finite(values: np.ndarray) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 
 from parsimony.measurement import quantiles
@@ -22,7 +23,12 @@ def to_json(bench: Bench) -> dict[str, object]:
 
 def table(bench: Bench) -> list[tuple[str, ...]]:
     """Return one row a scenario, the header first, then the single stream."""
-    return [HEADER, *(_row(scenario) for scenario in (_single_stream(bench.measurement), *bench.scenarios))]
+    return rows((_single_stream(bench.measurement), *bench.scenarios))
+
+
+def rows(scenarios: Sequence[Scenario]) -> list[tuple[str, ...]]:
+    """Return one row a scenario, the header first."""
+    return [HEADER, *map(_row, scenarios)]
 
 
 def _single_stream(measurement: Measurement) -> Scenario:

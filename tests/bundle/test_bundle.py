@@ -21,6 +21,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from parsimony.bundle import batch, predict
 from parsimony.bundle.external_data import holds_external_data
 from parsimony.bundle.folder import MODEL, describe, described, write_bundle
+from parsimony.bundle.runtime_version import least_version
 from parsimony.errors import BundleError, InfrastructureError
 from parsimony.files import MANIFEST, digest_file, write_manifest
 from parsimony.measurement.measure import judge
@@ -96,6 +97,17 @@ def test_a_bundle_is_four_files_and_its_size_is_their_bytes(tmp_path: Path) -> N
     assert built.digest == digest_file(tmp_path / "tiny" / "manifest.json")
     assert describe(tmp_path / "tiny") == built
     assert json.loads((tmp_path / "tiny" / "manifest.json").read_text("utf-8"))["input"] == "tokens"
+
+
+def test_the_manifest_names_the_least_version_of_the_runtime(tmp_path: Path) -> None:
+    write_tiny_bundle(tmp_path / "tiny")
+    content = (tmp_path / "tiny" / "model.onnx").read_bytes()
+    assert json.loads((tmp_path / "tiny" / "manifest.json").read_text("utf-8"))["onnxruntime"] == "1.17"
+    for change in ({"opset": 21}, {"ir_version": 10}):
+        graph = onnx.load_model_from_string(content)
+        graph.ir_version = change.get("ir_version", graph.ir_version)
+        graph.opset_import[0].version = change.get("opset", graph.opset_import[0].version)
+        assert least_version(graph.SerializeToString()) == "1.23"
 
 
 def test_the_same_content_has_the_same_digest_wherever_it_lies(tmp_path: Path) -> None:

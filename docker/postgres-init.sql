@@ -1,0 +1,2 @@
+-- Prefect keeps its own tables beside those of MLflow.
+CREATE DATABASE prefect;
