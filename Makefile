@@ -11,12 +11,13 @@ JOBS ?= auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 # Pages are looked at in a real browser; where there is none, those tests are left out, and this is said.
 BROWSER := $(shell command -v chromium || command -v chromium-browser || command -v google-chrome)
 
-.PHONY: help setup demo test test-long check lint types simulate instrument mutate bench clean
+.PHONY: help setup demo test test-long check lint types simulate replay instrument mutate bench clean
 help:
 	@echo "make demo   run the pipeline on the built-in data"
 	@echo "make test   the tests          make check  lint, types and quick tests"
 	@echo "make test-long   the tests that take longest: other stages, other bodies, many repetitions"
 	@echo "make simulate   how often the decision is wrong, and how often it finds what is there"
+	@echo "make replay   what each rule makes of kept runs (HOMES=\"one another\")"
 	@echo "make mutate   how many changes to the arithmetic of the decision its tests notice"
 	@echo "make instrument   how often a verdict about speed is wrong, on work that is known beforehand"
 	@echo "make bench   what others make of the same reference, beside what is promoted (PLAN=plan.toml)"
@@ -59,9 +60,14 @@ types: $(READY)
 	@ln -s $(addprefix ../../,$(filter-out %/__pycache__,$(wildcard parsimony/*)) flows tasks) .types/parsimony/
 	@MYPYPATH=.types $(BIN)/mypy --no-error-summary -p parsimony
 
-# Two thousand worlds of each kind in 64 cells: a few minutes on one core.
+# Four hundred worlds of each kind in 32 cells, then in 8 cells of ladders: ten minutes on one core.
 simulate: $(READY)
-	@$(BIN)/python -m parsimony.audit.simulation_page 2000 docs/trials/simulation.md
+	@$(BIN)/python -m parsimony.audit.simulation_page 400 docs/trials/simulation.md
+
+# Kept runs, named by their homes, under every rule; predictions are kept in .replay.
+HOMES ?= .parsimony
+replay: $(READY)
+	@$(BIN)/python -m parsimony.audit.replay docs/trials/replay.md .replay $(HOMES)
 
 # mutmut gets an environment of its own, as Olive does. One mutant at a time, so that none runs out of time for
 # another: ten minutes on one core, more on a busy one.

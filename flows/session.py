@@ -14,7 +14,7 @@ from pathlib import Path
 
 from parsimony.data.splits import Splits
 from parsimony.decision.procedure import Case
-from parsimony.decision.records import NOTHING_SAID, Rules, Standing
+from parsimony.decision.records import NO_SHIFT, NOTHING_SAID, Rules, Shift, Standing
 from parsimony.flows import settings
 from parsimony.flows.forecast import Forecast
 from parsimony.flows.plan import Plan
@@ -38,7 +38,7 @@ log = logging.getLogger("parsimony.progress")
 class Session:
     """A run in progress. Everything that is kept lies below `home`; what is this run's own below `folder`.
 
-    `stage_s` collects the seconds that each stage took; `test_reuse` is known once the test split was asked, `standing` once the
+    `stage_s` collects the seconds that each stage took; `shift` is known once the reference is built, `test_reuse` once the test split was asked, `standing` once the
     decision is due.
     """
 
@@ -54,6 +54,7 @@ class Session:
     begun: float = field(default_factory=time.monotonic)
     stage_s: dict[str, float] = field(default_factory=dict)
     test_reuse: int = 0
+    shift: Shift = NO_SHIFT
     standing: Standing = NOTHING_SAID
 
     @property
@@ -78,6 +79,7 @@ class Session:
             gates=self.rules.gates,
             targets=self.targets,
             test_rows=splits.dataset.test_rows,
+            shift=self.shift,
             standing=self.standing,
         )
 

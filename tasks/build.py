@@ -11,14 +11,18 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from parsimony.bundle.folder import Windows
+from parsimony.candidates import BuiltBundle
 from parsimony.compression.build import Sources, key_of
 from parsimony.compression.technique import DoesNotApplyError
 from parsimony.data.splits import Splits
 from parsimony.decision import gates
+from parsimony.decision.records import Shift
 from parsimony.decision.verdicts import Entry
 from parsimony.errors import BundleError
+from parsimony.measurement import uncertainty
 from parsimony.measurement.prediction_cache import predictions_of
 from parsimony.measurement.records import TargetSettings
+from parsimony.measurement.uncertainty import Three
 from parsimony.tasks.builder import Build, NotBuiltError
 from parsimony.training import bases
 from parsimony.training.checkpoint_store import Checkpoint
@@ -63,3 +67,11 @@ def evaluate(entry: Entry, splits: Splits, target: TargetSettings, home: Path) -
     return replace(
         entry, predictions=np.asarray(predicted.classes), validation=score, measurements=(predicted.measurement,)
     )
+
+
+@task(name="shift", cache_policy=NO_CACHE)
+def shift(reference: BuiltBundle, splits: Splits, target: TargetSettings) -> Shift:
+    """Return how the test texts differ from the validation texts, whatever their labels."""
+    texts = Three(*(splits.texts(name).texts for name in ("train", "validation", "test")))
+    discordance, new_words = uncertainty.shift(Path(reference.folder), texts, target.threads)
+    return Shift(discordance=discordance, new_words=new_words)

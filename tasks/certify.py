@@ -1,4 +1,4 @@
-"""Ask the test split, in the fixed order, and stop at the first candidate that does not pass."""
+"""Ask the test split, in the fixed order, each candidate at its part of the level."""
 
 from __future__ import annotations
 

@@ -107,6 +107,7 @@ def certificate(correct: int, only_reference: int, position: int) -> Certificate
         verdict=verdict,
         needed=_needed(difference, spread) if verdict == "inconclusive" else None,
         position=position,
+        level=1 - CONFIDENCE,
         slices=_slices(correct, only_reference, only_candidate),
     )
 

@@ -247,8 +247,22 @@ def test_a_receipt_of_another_format_is_refused_by_its_number(
     paper = json.loads((folder / "receipt.json").read_text(encoding="utf-8"))
     del paper["format"]  # as version 0.1 wrote it
     (folder / "receipt.json").write_text(json.dumps(paper), encoding="utf-8")
-    with pytest.raises(DataError, match="format 1, this version reads 2"):
+    with pytest.raises(DataError, match="format 1, this version reads 2 and 3"):
         differences(folder, work)
+
+
+def test_a_receipt_of_format_2_is_audited_by_the_rule_of_its_time(
+    first: dict[str, Any], work: Path, tmp_path: Path
+) -> None:
+    """Without planned tests, their shares and levels; with one sequence, here of a single candidate beside the reference."""
+    folder = evidence(work, first, tmp_path)
+    paper = json.loads((folder / "receipt.json").read_text(encoding="utf-8"))
+    file = folder / "receipt.json"
+    file.write_text(json.dumps({**paper, "format": 2}), encoding="utf-8")
+    lines = differences(folder, work)
+    assert any(line.startswith("tests: the receipt says [") for line in lines)
+    assert any(line.startswith("shift: the receipt says {") for line in lines)
+    assert any(".certified.level: the receipt says 0." in line for line in lines)
 
 
 # --- again ----------------------------------------------------------------------------------------

@@ -62,14 +62,14 @@ def fitting(run: Session, splits: Splits, entries: Sequence[Entry], chosen: Shor
 
 
 def certify(run: Session, splits: Splits, entries: Sequence[Entry], chosen: Shortlist) -> list[Entry]:
-    """Ask the test split, safest candidate first, until one does not pass; the question is written down before."""
+    """Ask the test split in the fixed order, at the shared level; the question is written down before."""
     reference, dataset = run.case(splits).reference, splits.dataset
     digests = {e.id: e.bundle.digest for e in entries if e.bundle}
     asked_for = asdict(run.rules.gates), run.plan.data.slices
-    question = digest_of([digests[name] for name in chosen.order], digests[reference], *asked_for)
+    question = digest_of([digests[name] for name in chosen.order], chosen.shares, digests[reference], *asked_for)
     run.test_reuse = record_question(run.registry, dataset.test_digest, question, model=run.plan.model, run_id=run.id)
     place = Place(target=run.targets[0], folder=run.folder, home=run.home)
-    with run.stage("certify", f"{len(chosen.order)} candidates, safest first"):
+    with run.stage("certify", f"up to {len(chosen.order)} candidates share the level"):
         return certify_task(entries, chosen, reference, splits, run.rules, place)
 
 

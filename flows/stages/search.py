@@ -8,6 +8,7 @@ from dataclasses import replace
 from parsimony.candidates import Candidate, ModelSpec
 from parsimony.data.splits import Splits
 from parsimony.decision import procedure
+from parsimony.decision.records import NO_SHIFT, Shift
 from parsimony.decision.verdicts import Entry
 from parsimony.flows.plan import Plan
 from parsimony.flows.session import Session
@@ -54,8 +55,11 @@ def climb(
             continue
         with run.stage("train", spec.id):
             done = (*done, train(run, spec, reference if bag.starts_from == "reference" else None, splits))
-    for checkpoint in (reference, *(other for other in done if other != reference)):
-        _derive(run, splits, entries, checkpoint)
+    _derive(run, splits, entries, reference)
+    run.shift = _shift(run, splits, tuple(entries.values()))
+    for checkpoint in done:
+        if checkpoint != reference:
+            _derive(run, splits, entries, checkpoint)
     sizes = {one.candidate: one.predicted_bytes for one in candidates}
     reasons = _students(run, splits, entries, Climb(students=students_of(candidates), sizes=sizes), reference)
     return [replace(e, obstacle=reasons[c.spec]) if c.spec in reasons else e for c, e in entries.items()]
@@ -99,8 +103,17 @@ def _derive(run: Session, splits: Splits, entries: Entries, checkpoint: Checkpoi
         run.forecast.built(run.stage_s["evaluate"])
 
 
+def _shift(run: Session, splits: Splits, entries: Sequence[Entry]) -> Shift:
+    """Return how the texts of a given test file differ; rows that were cut from train are like the others."""
+    reference = next(entry for entry in entries if entry.id == run.forecast.reference)
+    if run.plan.data.test is None or reference.bundle is None:
+        return NO_SHIFT
+    with run.stage("evaluate", "the test texts, without their labels"):
+        return tasks.shift(reference.bundle, splits, run.targets[0])
+
+
 def _chances(run: Session, splits: Splits, entries: Entries) -> dict[Candidate, float]:
     """Return the chance to be certified of every candidate whose predictions are known."""
     case = run.case(splits)
     comparisons = procedure.compare(case, tuple(entries.values()), splits.truth("validation"))
-    return bisection.certification_chances(entries, comparisons, case.test_rows, case.gates)
+    return bisection.certification_chances(entries, comparisons, case.question)

@@ -2,7 +2,7 @@
 
 The evidence is what a run keeps beside the receipt: the splits, each candidate's predictions to every row, and the bundles.
 From it follow scores, the order of the tests, certificates, gates, verdicts, the winner and the sizes. Taken from the
-receipt as they are: the plan's settings, what was measured (no later run can measure the same moment again), costs,
+receipt as they are: the plan's settings, how much harder the test texts looked, what was measured (no later run can measure the same moment again), costs,
 predicted sizes, and why a candidate was not built.
 """
 
@@ -19,11 +19,12 @@ import numpy as np
 from parsimony.bundle.folder import describe
 from parsimony.candidates import BuiltBundle, Candidate, ModelSpec
 from parsimony.data.splits import Splits, read_splits
-from parsimony.decision import gates, procedure
+from parsimony.decision import fixed_sequence, gates, procedure
 from parsimony.decision.certification import on_predictions
-from parsimony.decision.procedure import Case, RunFacts
-from parsimony.decision.records import NOTHING_SAID, Cost, GateSettings, Rules, Standing
-from parsimony.decision.verdicts import Entry
+from parsimony.decision.procedure import Case, Choice, RunFacts
+from parsimony.decision.records import NO_SHIFT, NOTHING_SAID, Cost, GateSettings, Rules, Shift, Standing
+from parsimony.decision.shortlist import shortlist
+from parsimony.decision.verdicts import NOT_REACHED, Entry
 from parsimony.errors import DataError, InfrastructureError
 from parsimony.files import MANIFEST, digest_file
 from parsimony.measurement.json_format import from_json
@@ -32,6 +33,8 @@ from parsimony.reporting.evidence import prediction_file, read_predictions
 from parsimony.reporting.receipt import RECEIPT_FORMAT, receipt
 
 Paper = Mapping[str, Any]
+# Receipts of this format were decided by one fixed sequence of tests, and are judged by that.
+_FIXED_SEQUENCE = 2
 
 
 class _NotTestedError(LookupError):
@@ -56,10 +59,10 @@ def audit(folder: Path, bundles: Sequence[Path]) -> tuple[str, ...]:
 
 
 def _require_format(folder: Path, paper: Paper) -> None:
-    if (written := paper.get("format", 1)) != RECEIPT_FORMAT:
+    if (written := paper.get("format", 1)) not in (_FIXED_SEQUENCE, RECEIPT_FORMAT):
         raise DataError(
-            f"{folder}: the receipt has format {written}, this version reads {RECEIPT_FORMAT}; audit it with the version "
-            "that wrote it"
+            f"{folder}: the receipt has format {written}, this version reads {_FIXED_SEQUENCE} and {RECEIPT_FORMAT}; audit it "
+            "with the version that wrote it"
         )
 
 
@@ -72,19 +75,12 @@ def by_digest(folders: Sequence[Path]) -> dict[str, Path]:
 def _again(paper: Paper, folder: Path, bundles: Mapping[str, Path]) -> Mapping[str, object]:
     """Return the receipt that the evidence gives."""
     splits = read_splits(folder / "data")
-    rules = Rules(gates=GateSettings(**paper["gates"]), seed=paper["seed"])
-    case = Case(
-        reference=paper["reference"]["candidate"],
-        gates=rules.gates,
-        targets=tuple(TargetSettings(**target) for target in paper["targets"]),
-        test_rows=splits.dataset.test_rows,
-        standing=_standing(paper.get("standing")),
-    )
-    entries = [_entry(candidate, splits, folder, bundles) for candidate in paper["candidates"]]
-
+    case = case_of(paper, splits)
+    rules = Rules(gates=case.gates, seed=paper["seed"])
+    entries = [entry_of(candidate, splits, folder, bundles) for candidate in paper["candidates"]]
     tests = on_predictions(procedure.test_set(splits), _predictions(paper, folder, splits), case.reference, rules)
     comparisons = procedure.compare(case, entries, splits.truth("validation"))
-    ruling = procedure.decide(case, entries, comparisons, tests)
+    ruling = procedure.decide(case, entries, comparisons, tests, _rule(paper))
     facts = RunFacts(
         model=paper["model"],
         run_id=paper["run_id"],
@@ -94,7 +90,36 @@ def _again(paper: Paper, folder: Path, bundles: Mapping[str, Path]) -> Mapping[s
         cost=_cost(paper["cost"]),
     )
     decision = procedure.decision_of(case, ruling, splits.dataset, facts)
-    return receipt(decision, version=None if paper["winner"] is None else paper["winner"]["version"])
+    again = receipt(decision, version=None if paper["winner"] is None else paper["winner"]["version"])
+    return _as_before(again) if paper["format"] == _FIXED_SEQUENCE else again
+
+
+def case_of(paper: Paper, splits: Splits) -> Case:
+    """Return what the decision of a receipt was about."""
+    return Case(
+        reference=paper["reference"]["candidate"],
+        gates=GateSettings(**paper["gates"]),
+        targets=tuple(TargetSettings(**target) for target in paper["targets"]),
+        test_rows=splits.dataset.test_rows,
+        shift=Shift(**paper["shift"]) if "shift" in paper else NO_SHIFT,
+        standing=_standing(paper.get("standing")),
+    )
+
+
+def _rule(paper: Paper) -> Choice:
+    return fixed_sequence.shortlist if paper["format"] == _FIXED_SEQUENCE else shortlist
+
+
+def _as_before(again: Mapping[str, Any]) -> Mapping[str, object]:
+    """Return a receipt in the words of format 2, which knows neither planned tests nor their levels."""
+    old: dict[str, Any] = json.loads(json.dumps(again, allow_nan=False))
+    del old["tests"], old["shift"]
+    for candidate in old["candidates"]:
+        if candidate["certified"] is not None:
+            del candidate["certified"]["level"]
+        if candidate["reason"] == NOT_REACHED:
+            candidate["reason"] = "the sequence of tests ended before it"
+    return {**old, "format": _FIXED_SEQUENCE}
 
 
 def _predictions(paper: Paper, folder: Path, splits: Splits) -> Callable[[str], np.ndarray]:
@@ -110,7 +135,7 @@ def _predictions(paper: Paper, folder: Path, splits: Splits) -> Callable[[str], 
     return predictions
 
 
-def _entry(candidate: Paper, splits: Splits, folder: Path, bundles: Mapping[str, Path]) -> Entry:
+def entry_of(candidate: Paper, splits: Splits, folder: Path, bundles: Mapping[str, Path]) -> Entry:
     """Return a candidate of the receipt with its evidence."""
     entry = Entry(
         candidate=_candidate(candidate),

@@ -1,7 +1,7 @@
 """How often the procedure promotes a model that is really worse, and how often it finds one that is not: by simulation.
 
 A world is a reference and some candidates with true rates of rows that only one of the two gets right. Validation and test
-predictions are drawn from them, and the procedure runs on the counts: shortlist, fixed sequence, exact paired test, smallest
+predictions are drawn from them, and the procedure runs on the counts: shortlist, shared level, exact paired test, smallest
 certified. Beside it run, on the same worlds, three rules that are common elsewhere.
 """
 
@@ -15,21 +15,21 @@ import numpy as np
 from parsimony.candidates import BuiltBundle, Candidate, ModelSpec
 from parsimony.decision import exact_test, gates, procedure, stats
 from parsimony.decision.certification import Tested, Tests
+from parsimony.decision.chances import Comparison
 from parsimony.decision.procedure import Case
-from parsimony.decision.records import GateResult, GateSettings, Score, Slice
-from parsimony.decision.shortlist import Comparison
+from parsimony.decision.records import GateResult, GateSettings, Place, Score, Slice
 from parsimony.decision.verdicts import Entry
 from parsimony.measurement.records import Environment, Measurement, Quantile, TargetSettings
 
 ROWS = (300, 1_000, 3_000, 10_000)
-DISCORDANCES = (0.01, 0.02, 0.05, 0.10)
+DISCORDANCES = (0.02, 0.05)
 CANDIDATES = (1, 3, 10, 30)
 GATES = GateSettings(metric="accuracy", margin=0.01, confidence=0.95, floor=0.0, slice_margin=1.0, slice_floor=0.0)
 RULES = ("parsimony", "greater or equal", "fixed drop", "smallest first")
 _VALIDATION_SHARE = 0.33
 _LARGEST = 90_000_000
-_REFERENCE, _REFERENCE_ACCURACY = "reference", 0.9
-_TARGET = TargetSettings(name="here", threads=1, p99_ms=None, peak_rss_bytes=None, size_bytes=None)
+REFERENCE, _REFERENCE_ACCURACY = "reference", 0.9
+TARGET = TargetSettings(name="here", threads=1, p99_ms=None, peak_rss_bytes=None, size_bytes=None)
 _MILLISECOND = Quantile(value_ms=1.0, low_ms=1.0, high_ms=1.0)
 # Every candidate is measured alike and no target sets a limit: what is simulated is quality.
 _MEASUREMENT = Measurement(
@@ -136,9 +136,9 @@ def _procedure(sizes: np.ndarray, validation: np.ndarray, test: np.ndarray, rows
 
     sizes: bytes [candidates], ascending; validation, test: discordant counts [candidates, 2].
     """
-    names = [_REFERENCE, *(str(number) for number in range(len(sizes)))]  # numbered by size
+    names = [REFERENCE, *(str(number) for number in range(len(sizes)))]  # numbered by size
     size_bytes = dict(zip(names, (_LARGEST, *map(int, sizes)), strict=True))
-    case = Case(reference=_REFERENCE, gates=GATES, targets=(_TARGET,), test_rows=rows)
+    case = Case(reference=REFERENCE, gates=GATES, targets=(TARGET,), test_rows=rows)
     ruling = procedure.decide(
         case,
         [_entry(name, size) for name, size in size_bytes.items()],
@@ -146,9 +146,9 @@ def _procedure(sizes: np.ndarray, validation: np.ndarray, test: np.ndarray, rows
             _comparison(name, size_bytes[name], counts, rows)
             for name, counts in zip(names, _counts(validation), strict=True)
         ],
-        _on_counts(dict(zip(names, _counts(test), strict=True)), rows),
+        on_counts(dict(zip(names, _counts(test), strict=True)), rows, GATES),
     )
-    return None if ruling.winner in (None, _REFERENCE) else int(ruling.winner)
+    return None if ruling.winner in (None, REFERENCE) else int(ruling.winner)
 
 
 def _counts(drawn: np.ndarray) -> list[tuple[int, int]]:
@@ -165,7 +165,7 @@ def _comparison(name: str, size_bytes: int, counts: tuple[int, int], rows: int) 
         rows=n,
         difference=difference,
         discordance=discordance,
-        is_reference=name == _REFERENCE,
+        is_reference=name == REFERENCE,
     )
 
 
@@ -175,24 +175,24 @@ def _entry(name: str, size_bytes: int) -> Entry:
     return Entry(candidate=candidate, predicted_bytes=size_bytes, bundle=bundle, measurements=(_MEASUREMENT,))
 
 
-def _on_counts(counts: Mapping[str, tuple[int, int]], rows: int) -> Tests:
+def on_counts(counts: Mapping[str, tuple[int, int]], rows: int, settings: GateSettings) -> Tests:
     """Return the tests that look discordant counts up, by name."""
 
-    def candidate(name: str, position: int) -> Tested:
-        b, c = counts[name]
+    def candidate(name: str, position: int, level: float) -> Tested:
+        (b, c), place = counts[name], Place(position=position, level=level)
         right = round(_REFERENCE_ACCURACY * rows) - b + c
         score = Score(n=rows, correct=right, accuracy=right / rows, macro_f1=right / rows)
         everybody = Slice(column="label", value="all", n=rows, right=right, lost=b, won=c)
         pair = gates.Pair(counts=(b, c), score=score, slices=(everybody,))
         floor = GateResult(gate="floor", verdict="pass", value=score.accuracy, limit=0.0, reason="no floor")
-        if name == _REFERENCE:
-            return gates.certify_identical(pair, position), floor
-        return gates.certify_counts(pair, GATES, position), floor
+        if name == REFERENCE:
+            return gates.certify_identical(pair, place), floor
+        return gates.certify_counts(pair, settings, place), floor
 
     def gain(champion: str, name: str, tests: int) -> float:
         raise ValueError(f"a simulated world has no champion, found {champion} beside {name} in {tests} tests")
 
-    return Tests(candidate=candidate, gain=gain)
+    return Tests(reference=REFERENCE, level=1 - settings.confidence, candidate=candidate, gain=gain)
 
 
 def _passing(test: np.ndarray, rows: int, critical: float) -> np.ndarray:

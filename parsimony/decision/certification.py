@@ -1,4 +1,4 @@
-"""Ask the test split, in a fixed order, and stop at the first candidate that does not pass."""
+"""Ask the test split, in a fixed order, each candidate at its part of the level."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from functools import cache
 import numpy as np
 
 from parsimony.decision import gates
-from parsimony.decision.records import Certificate, GateResult, Rules, TestSet
+from parsimony.decision.records import Certificate, GateResult, Place, Rules, TestSet
+from parsimony.decision.sharing import TENTHS
+from parsimony.decision.shortlist import Shortlist
 from parsimony.decision.verdicts import Entry
 
 Tested = tuple[Certificate, GateResult]
@@ -17,7 +19,8 @@ Tested = tuple[Certificate, GateResult]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tests:
-    """How the test split is asked: about one candidate at its place in the order, and about one beside the champion.
+    """How the test split is asked: about one candidate, at its place in the order and at a level, and about one beside the
+    champion. `reference` names the one that all are compared with.
 
     `gain` takes the champion, a candidate and how many candidates are compared with the champion; it returns the lower
     bound of their difference.
@@ -25,7 +28,9 @@ class Tests:
 
     __test__ = False  # no test of pytest's
 
-    candidate: Callable[[str, int], Tested]
+    reference: str
+    level: float
+    candidate: Callable[[str, int, float], Tested]
     gain: Callable[[str, str, int], float]
 
 
@@ -36,39 +41,63 @@ def on_predictions(test: TestSet, predictions: Callable[[str], np.ndarray], refe
     """
     kept = cache(predictions)
 
-    def candidate(name: str, position: int) -> Tested:
+    def candidate(name: str, position: int, level: float) -> Tested:
         theirs, mine = kept(reference), kept(name)
-        floor = gates.floor(test, mine, rules)
+        floor = gates.floor(test, mine, rules, level)
         if name == reference:
-            return gates.certify_itself(test, mine, position), floor
-        return gates.certify(test, theirs, mine, rules, position), floor
+            return gates.certify_itself(test, mine, Place(position=position, level=level)), floor
+        return gates.certify(test, theirs, mine, rules, Place(position=position, level=level)), floor
 
     def gain(champion: str, name: str, tests: int) -> float:
         return gates.gain(test, kept(champion), kept(name), rules, tests)
 
-    return Tests(candidate=candidate, gain=gain)
+    return Tests(reference=reference, level=1 - rules.gates.confidence, candidate=candidate, gain=gain)
 
 
-def fixed_sequence(order: Sequence[str], tests: Tests) -> dict[str, Tested]:
-    """Test the candidates in this order and stop at the first that does not pass both tests.
+def in_turn(chosen: Shortlist, tests: Tests) -> dict[str, Tested]:
+    """Test the candidates in this order, each with its own tenths of the level and those that the one before hands on.
 
-    A fixed order with a stop at the first failure keeps the chance of one false certificate, by margin or by floor, at
-    1 - confidence. A harmed slice takes a certificate's worth away later and stops nothing here.
+    The reference, where it is among them, is tested at the whole level, and nobody after it when it does not pass. Of the
+    others one passes by margin and by floor; then it hands its tenths on. One that does not keeps them, and who has none is
+    not tested.
+
+    The chance of one false certificate, by margin or by floor, is at most 1 - confidence. Take the truly worse candidates in
+    their order, and the first of them that is certified. The truly worse one before it was not, and handed nothing on; so the
+    tenths at hand are at most those of the places behind that one up to this. These stretches do not overlap, and together
+    hold no more than all tenths; the chances of the tests in them add up to 1 - confidence at most, however the candidates
+    depend on each other (Wiens 2003; Wiens and Dmitrienko 2005). A harmed slice takes a certificate's worth away later and changes no level here.
     """
     tested: dict[str, Tested] = {}
-    for position, name in enumerate(order, start=1):
-        certificate, floor = tested[name] = tests.candidate(name, position)
-        if {certificate.verdict, floor.verdict} != {"pass"}:
-            break
+    carried = 0
+    for position, (name, share) in enumerate(_shares(chosen, tests.reference), start=1):
+        tenths = TENTHS if name == tests.reference else carried + share
+        if tenths == 0:
+            continue
+        tested[name] = tests.candidate(name, position, tests.level * (tenths / TENTHS))
+        passed = {result.verdict for result in tested[name]} == {"pass"}
+        if name == tests.reference:
+            if not passed:
+                break
+            continue
+        carried = tenths if passed else 0
     return tested
 
 
-def certify(entries: Sequence[Entry], order: Sequence[str], tests: Tests) -> list[Entry]:
-    """Return the entries with certificates: those of the sequence, and the champion's, which is tested by itself.
+def _shares(chosen: Shortlist, reference: str) -> list[tuple[str, int]]:
+    """Return who is tested with how many tenths of its own; without any shares the first has all."""
+    if chosen.shares:
+        return list(zip(chosen.order, chosen.shares, strict=True))
+    first = next((name for name in chosen.order if name != reference), None)
+    return [(name, TENTHS if name == first else 0) for name in chosen.order]
+
+
+def certify(entries: Sequence[Entry], chosen: Shortlist, tests: Tests) -> list[Entry]:
+    """Return the entries with certificates: those of the sequence, and the champion's, which is tested by itself, at the whole
+    level: it is in production already, and no other one's part is its.
 
     Each of the others is compared with the champion, too.
     """
-    tested = fixed_sequence(order, tests)
+    tested = in_turn(chosen, tests)
     for entry in entries:
         if entry.is_champion and entry.bundle is not None:
             tested = _beside_champion(entry.id, tested, tests)
@@ -82,7 +111,8 @@ def _beside_champion(champion: str, tested: Mapping[str, Tested], tests: Tests) 
         for name, (certificate, floor) in tested.items()
         if name != champion
     }
-    own = {champion: tested[champion]} if champion in tested else fixed_sequence((champion,), tests)
+    position = tested[champion][0].position if champion in tested else 1
+    own = {champion: tests.candidate(champion, position, tests.level)}
     return {**beside, **own}
 
 

@@ -48,23 +48,26 @@ def _critical_value(n: int, margin: float, confidence: float, claim: Claim) -> f
     wins = np.concatenate(([0.0], np.geomspace(_FEWEST, _MOST, _STEPS)))
     most = n * (1 - margin) / 2
     wins = np.append(wins[wins <= most], most)
-    largest = max(_critical_at(n, margin, float(w) / n, 1 - confidence, claim) for w in wins)
+    largest = max(_critical_at(n, margin, float(w) / n, confidence, claim) for w in wins)
     return max(nominal, largest * (1 + _SLACK))  # the table that gives just this statistic is not certified
 
 
-def _critical_at(n: int, margin: float, gain: float, level: float, claim: Claim) -> float:
+def _critical_at(n: int, margin: float, gain: float, confidence: float, claim: Claim) -> float:
     """Return the largest statistic that may not be rejected when the candidate alone is right on a share `gain`.
 
-    Rejecting above it has at most the chance `level`; the candidate truly loses `margin`.
+    Rejecting above it has at most the chance 1 - confidence; the candidate truly loses `margin`. Minus infinity where even
+    the normal quantile has no greater chance: only tables beyond it are looked at.
     """
     b, c = np.meshgrid(_likely(n, gain + margin), _likely(n, gain))
     possible = b + c <= n
     b, c = b[possible], c[possible]
-    chance = np.exp(_log_chance(b, c, n, gain + margin, gain))
     statistic = _SIGNS[claim] * scores(b, c, n, margin)
+    extreme = statistic > stats.z_of(confidence)
+    b, c, statistic = b[extreme], c[extreme], statistic[extreme]
     order = np.argsort(-statistic)
-    rejected = np.cumsum(chance[order])
-    return float(statistic[order][np.argmax(rejected > level + _SLACK)])
+    rejected = np.cumsum(np.exp(_log_chance(b, c, n, gain + margin, gain))[order])
+    too_often = rejected > 1 - confidence + _SLACK
+    return float(statistic[order][np.argmax(too_often)]) if too_often.any() else -np.inf
 
 
 def scores(b: np.ndarray, c: np.ndarray, n: int, loss: float) -> np.ndarray:

@@ -14,6 +14,7 @@ from parsimony.decision.records import (
     GateResult,
     GateSettings,
     GateVerdict,
+    Place,
     Rules,
     Score,
     Slice,
@@ -46,7 +47,7 @@ def score(truth: np.ndarray, predicted: np.ndarray, classes: int) -> Score:
     )
 
 
-def certify(test: TestSet, reference: np.ndarray, candidate: np.ndarray, rules: Rules, position: int) -> Certificate:
+def certify(test: TestSet, reference: np.ndarray, candidate: np.ndarray, rules: Rules, place: Place) -> Certificate:
     """Test whether the candidate is at most `margin` worse than the reference; class numbers [rows] each.
 
     The two are also compared on the rows of each slice; no slice decides this test. Two models that predict all these
@@ -59,43 +60,44 @@ def certify(test: TestSet, reference: np.ndarray, candidate: np.ndarray, rules: 
         slices=slices.compare(test.truth, reference, candidate, test.slices),
     )
     if gates.metric == "accuracy":
-        certificate = certify_counts(pair, gates, position)
+        certificate = certify_counts(pair, gates, place)
         (b, c), n = pair.counts, len(test)
         inconclusive = certificate.verdict == "inconclusive"
-        needed = stats.rows_needed(b, c, n, gates.margin, gates.confidence) if inconclusive else None
+        needed = stats.rows_needed(b, c, n, gates.margin, 1 - place.level) if inconclusive else None
         return replace(certificate, needed=needed)
     difference = pair.score.macro_f1 - stats.macro_f1(test.truth, reference, test.classes)
-    low, high = stats.macro_f1_bounds(test.truth, reference, candidate, test.classes, gates.confidence, rules.seed)
-    certificate = _certificate(pair, difference, low, _verdict(low, high, -gates.margin), position)
+    low, _ = stats.macro_f1_bounds(test.truth, reference, candidate, test.classes, 1 - place.level, rules.seed)
+    _, high = stats.macro_f1_bounds(test.truth, reference, candidate, test.classes, gates.confidence, rules.seed)
+    certificate = _certificate(pair, difference, low, _verdict(low, high, -gates.margin), place)
     if certificate.verdict != "inconclusive":
         return certificate
     return replace(certificate, needed=stats.needed_for(len(test), difference - low, difference + gates.margin))
 
 
-def certify_counts(pair: Pair, gates: GateSettings, position: int) -> Certificate:
-    """Test the accuracy of a pair from its discordant counts alone, by the exact critical value."""
+def certify_counts(pair: Pair, gates: GateSettings, place: Place) -> Certificate:
+    """Test the accuracy of a pair from its discordant counts alone, by the exact critical value of the place's level."""
     (b, c), n = pair.counts, pair.score.n
-    critical = exact_test.critical_value(n, gates.margin, gates.confidence)
+    critical = exact_test.critical_value(n, gates.margin, 1 - place.level)
     low, high = stats.paired_bounds(b, c, n, gates.confidence, critical)
-    return _certificate(pair, (c - b) / n, low, _verdict(low, high, -gates.margin), position)
+    return _certificate(pair, (c - b) / n, low, _verdict(low, high, -gates.margin), place)
 
 
-def certify_itself(test: TestSet, reference: np.ndarray, position: int) -> Certificate:
+def certify_itself(test: TestSet, reference: np.ndarray, place: Place) -> Certificate:
     """Certify the reference: it is not worse than itself, on no row of any sample."""
     pair = Pair(
         counts=(0, 0),
         score=score(test.truth, reference, test.classes),
         slices=slices.compare(test.truth, reference, reference, test.slices),
     )
-    return certify_identical(pair, position)
+    return certify_identical(pair, place)
 
 
-def certify_identical(pair: Pair, position: int) -> Certificate:
+def certify_identical(pair: Pair, place: Place) -> Certificate:
     """Certify a pair of one and the same model."""
-    return _certificate(pair, 0.0, 0.0, "pass", position)
+    return _certificate(pair, 0.0, 0.0, "pass", place)
 
 
-def _certificate(pair: Pair, difference: float, lower_bound: float, verdict: GateVerdict, position: int) -> Certificate:
+def _certificate(pair: Pair, difference: float, lower_bound: float, verdict: GateVerdict, place: Place) -> Certificate:
     return Certificate(
         n=pair.score.n,
         score=pair.score,
@@ -105,7 +107,8 @@ def _certificate(pair: Pair, difference: float, lower_bound: float, verdict: Gat
         only_candidate_right=pair.counts[1],
         verdict=verdict,
         needed=None,
-        position=position,
+        position=place.position,
+        level=place.level,
         slices=pair.slices,
     )
 
@@ -147,8 +150,8 @@ def _too_few_rows(n: int, needed: int | None) -> str:
     return f": not enough rows to tell{more}"
 
 
-def floor(test: TestSet, predicted: np.ndarray, rules: Rules) -> GateResult:
-    """Judge the absolute bound: the metric's lower confidence bound must reach the floor.
+def floor(test: TestSet, predicted: np.ndarray, rules: Rules, level: float) -> GateResult:
+    """Judge the absolute bound: the metric's lower bound, wrong with a chance of `level`, must reach the floor.
 
     It fails when the metric itself lies below the floor, and is inconclusive when only the bound does.
     """
@@ -156,9 +159,9 @@ def floor(test: TestSet, predicted: np.ndarray, rules: Rules) -> GateResult:
     result = score(test.truth, predicted, test.classes)
     value = result.value(gates.metric)
     if gates.metric == "accuracy":
-        bound = stats.proportion_lower(result.correct, n, gates.confidence)
+        bound = stats.proportion_lower(result.correct, n, 1 - level)
     else:
-        bound = stats.macro_f1_lower(test.truth, predicted, test.classes, gates.confidence, rules.seed)
+        bound = stats.macro_f1_lower(test.truth, predicted, test.classes, 1 - level, rules.seed)
     bound = max(bound, 0.0)
     verdict: GateVerdict = "pass" if bound >= gates.floor else "inconclusive" if value >= gates.floor else "fail"
     reason = f"{gates.metric} is {value:.4f}, at least {bound:.4f}; the floor is {gates.floor:.4f}"

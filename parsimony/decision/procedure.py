@@ -1,13 +1,13 @@
 """The decision procedure, once: the flow, the audit and the simulation call it.
 
 Candidates are compared with the reference on the validation split, the shortlist is chosen from that alone, what fails a
-target's limits is taken out, the test split is asked in the fixed order, and the smallest candidate that passes every gate
+target's limits is taken out, the test split is asked in that order at the shared level, and the smallest candidate that passes every gate
 is named.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,38 +17,53 @@ from parsimony.data.splits import Splits
 from parsimony.data.table import Dataset
 from parsimony.decision import certification, verdicts, winner
 from parsimony.decision.certification import Tests
+from parsimony.decision.chances import Comparison, Question, chances
 from parsimony.decision.records import (
+    NO_SHIFT,
     NOTHING_SAID,
     Cost,
     Decision,
     GateSettings,
     Judged,
     Outcome,
+    PlannedTest,
+    Shift,
     Standing,
     TestSet,
 )
-from parsimony.decision.shortlist import Comparison, Shortlist, shortlist
+from parsimony.decision.sharing import TENTHS
+from parsimony.decision.shortlist import Shortlist, shortlist
 from parsimony.decision.verdicts import Entry
 from parsimony.measurement.records import TargetSettings
+
+# How a shortlist follows from the validation split.
+Choice = Callable[[Sequence[Comparison], Question], Shortlist]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """What a decision is about: the reference's id, the promises, the targets, how many test rows decide, and what a person
-    has said about promotions before."""
+    """What a decision is about: the reference's id, the promises, the targets, how many test rows decide, how its
+    texts differ from those of the validation split, and what a person has said about promotions before."""
 
     reference: str
     gates: GateSettings
     targets: tuple[TargetSettings, ...]
     test_rows: int
+    shift: Shift = NO_SHIFT
     standing: Standing = NOTHING_SAID
+
+    @property
+    def question(self) -> Question:
+        """What the test split will be asked."""
+        return Question(rows=self.test_rows, gates=self.gates, shift=self.shift)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ruling:
-    """Every candidate's final word, and what follows from them."""
+    """Every candidate's final word, the tests that were planned, and what follows from them."""
 
     judged: tuple[Judged, ...]
+    tests: tuple[PlannedTest, ...]
     outcome: Outcome
     winner: str | None
     reason: str
@@ -82,7 +97,7 @@ def compare(case: Case, entries: Sequence[Entry], truth: np.ndarray) -> tuple[Co
 
 def choose(case: Case, comparisons: Sequence[Comparison]) -> Shortlist:
     """Choose, on the validation split alone, what the test split will be asked about, and in which order."""
-    return shortlist(comparisons, case.test_rows, case.gates)
+    return shortlist(comparisons, case.question)
 
 
 def fitting(case: Case, entries: Sequence[Entry], chosen: Shortlist) -> Shortlist:
@@ -91,8 +106,8 @@ def fitting(case: Case, entries: Sequence[Entry], chosen: Shortlist) -> Shortlis
 
 
 def certify(entries: Sequence[Entry], chosen: Shortlist, tests: Tests) -> list[Entry]:
-    """Ask the test split in the fixed order, and no further than the first candidate that does not pass."""
-    return certification.certify(entries, chosen.order, tests)
+    """Ask the test split in the fixed order, each candidate at its part of the level."""
+    return certification.certify(entries, chosen, tests)
 
 
 def conclude(case: Case, entries: Sequence[Entry], chosen: Shortlist, comparisons: Sequence[Comparison]) -> Ruling:
@@ -102,6 +117,7 @@ def conclude(case: Case, entries: Sequence[Entry], chosen: Shortlist, comparison
     outcome, name, reason = winner.decide(judged, case.standing)
     return Ruling(
         judged=judged,
+        tests=planned(case, chosen, comparisons),
         outcome=outcome,
         winner=name,
         reason=reason,
@@ -109,9 +125,22 @@ def conclude(case: Case, entries: Sequence[Entry], chosen: Shortlist, comparison
     )
 
 
-def decide(case: Case, entries: Sequence[Entry], comparisons: Sequence[Comparison], tests: Tests) -> Ruling:
-    """Go the whole way from measured candidates to the winner."""
-    chosen = fitting(case, entries, choose(case, comparisons))
+def planned(case: Case, chosen: Shortlist, comparisons: Sequence[Comparison]) -> tuple[PlannedTest, ...]:
+    """Return the tests as they were planned: each candidate's share of the level, and its chance at the whole level."""
+    known = chances(comparisons, case.question)
+    shares = chosen.shares or (0,) * len(chosen.order)
+    return tuple(
+        PlannedTest(candidate=name, share=share / TENTHS, chance=known[name])
+        for name, share in zip(chosen.order, shares, strict=True)
+        if name != case.reference
+    )
+
+
+def decide(
+    case: Case, entries: Sequence[Entry], comparisons: Sequence[Comparison], tests: Tests, choice: Choice = shortlist
+) -> Ruling:
+    """Go the whole way from measured candidates to the winner; an earlier `choice` serves to audit what it decided."""
+    chosen = fitting(case, entries, choice(comparisons, case.question))
     return conclude(case, certify(entries, chosen, tests), chosen, comparisons)
 
 
@@ -124,6 +153,8 @@ def decision_of(case: Case, ruling: Ruling, dataset: Dataset, facts: RunFacts) -
         winner=ruling.winner,
         reference=case.reference,
         judged=ruling.judged,
+        tests=ruling.tests,
+        shift=case.shift,
         gates=case.gates,
         targets=case.targets,
         dataset=dataset,

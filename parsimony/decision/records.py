@@ -61,11 +61,19 @@ class Slice:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """A candidate's place among the tests: its position, counted from 1, and the level at which it is tested."""
+
+    position: int
+    level: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Certificate:
     """The paired comparison of one candidate with the reference on the test split.
 
-    `difference` is candidate minus reference, `lower_bound` its one-sided bound at the plan's
-    confidence; `needed` says how many rows would probably settle an inconclusive verdict. `slices` compares the two on
+    `difference` is candidate minus reference, `lower_bound` its one-sided bound, which is too high with a chance of at most
+    `level`, the part of 1 - confidence at which the candidate was tested; `needed` says how many rows would probably settle an inconclusive verdict. `slices` compares the two on
     the rows of every label and of every value of every named column. `over_champion` is the one-sided lower bound of
     candidate minus champion on the same rows, None where there is none to compare with.
     """
@@ -79,6 +87,7 @@ class Certificate:
     verdict: GateVerdict
     needed: int | None
     position: int
+    level: float
     slices: tuple[Slice, ...] = ()
     over_champion: float | None = None
 
@@ -159,6 +168,31 @@ class Judged:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Shift:
+    """How the test texts differ from the validation texts, their labels unseen; the same numbers for every candidate.
+
+    `discordance` is the factor by which more rows are expected to be predicted differently there, `new_words` by how much more
+    of its texts hold a token that training never held.
+    """
+
+    discordance: float = 1.0
+    new_words: float = 0.0
+
+
+NO_SHIFT = Shift()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedTest:
+    """A test as it was planned on the validation split: the share of 1 - confidence with which the candidate begins, and the
+    chance that it would be certified at the whole."""
+
+    candidate: str
+    share: float
+    chance: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Cost:
     """What the run took. `energy_source` is `measured`, `estimated` or `unavailable`, with the method."""
 
@@ -191,7 +225,7 @@ class GateSettings:
 class Decision:
     """Which candidate wins and why each other one does not. The receipt is its JSON.
 
-    `test_reuse` counts the different questions that the test split has answered, this one included. A promoted winner
+    `tests` are in their order, without the reference's; `shift` is what was known of the test texts. `test_reuse` counts the different questions that the test split has answered, this one included. A promoted winner
     passes; a champion that is kept may be inconclusive.
     """
 
@@ -211,6 +245,8 @@ class Decision:
     started_at: str
     run_id: str
     standing: Standing = NOTHING_SAID
+    tests: tuple[PlannedTest, ...] = ()
+    shift: Shift = NO_SHIFT
 
     def __post_init__(self) -> None:
         require((self.winner is None) == (self.outcome == "none"), "a winner goes with promoted or kept")

@@ -1,110 +1,116 @@
-"""Which candidates are certified, and in which order. Arithmetic only."""
+"""Which candidates are certified, in which order, and with which part of the level each begins. Arithmetic only."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from statistics import NormalDist
 
-from parsimony.decision import stats
-from parsimony.decision.records import GateSettings
+from parsimony.decision.chances import Comparison, Outlook, Question, outlooks
+from parsimony.decision.sharing import MOST, TENTHS, best_shares, draw_scene
 
 # A candidate with less than this chance to be certified is not tested: it would cost test rows, not certainty.
 _LEAST_CHANCE = 0.05
-_IN_THE_WAY = "not tested: if it failed it would end the tests before smaller ones that promise more"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Comparison:
-    """One built candidate on the validation split of `rows` rows, compared with the reference row by row."""
-
-    candidate: str
-    size_bytes: int
-    rows: int
-    difference: float
-    discordance: float
-    is_reference: bool = False
+_NO_PART = "not tested: the others promise a larger saving with the part of the level that it would take"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shortlist:
-    """The candidates to certify, safest first, and why each other one is not among them."""
+    """The candidates to certify, largest first after the reference, and why each other one is not among them.
+
+    `shares`: the tenths of the level with which each begins, 0 for the reference, which does not need any; none at all give
+    the whole level to the first that is not the reference, which makes a fixed sequence.
+    """
 
     order: tuple[str, ...]
     left_out: tuple[tuple[str, str], ...]
+    shares: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.shares and len(self.shares) != len(self.order):
+            raise ValueError(f"{len(self.shares)} shares of {len(self.order)} candidates, expected one each or none")
+        if min(self.shares, default=0) < 0 or sum(self.shares) > TENTHS:
+            raise ValueError(
+                f"the shares are {self.shares}, expected none below 0 and {TENTHS} tenths together at most"
+            )
+
+    def without(self, reasons: Mapping[str, str]) -> Shortlist:
+        """Return the shortlist without these candidates; each leaves its share to the next that stays, else to the last."""
+        order, shares, over = list[str](), list[int](), 0
+        for name, share in zip(self.order, self.shares or (0,) * len(self.order), strict=True):
+            if name in reasons:
+                over += share
+            else:
+                takes = over if share else 0
+                order, shares, over = [*order, name], [*shares, share + takes], over - takes
+        if over and shares:
+            shares[-1] += over
+        return Shortlist(
+            order=tuple(order),
+            left_out=(*self.left_out, *((name, reasons[name]) for name in self.order if name in reasons)),
+            shares=tuple(shares) if self.shares else (),
+        )
 
 
-def chance(entry: Comparison, test_rows: int, gates: GateSettings) -> float:
-    """Return the chance that `test_rows` rows certify a candidate, from what the validation split shows of it.
-
-    Normal approximation: the test difference scatters around the validation difference with the variance of both
-    splits. At least one row is assumed discordant, so that a small validation split is never certain. NaN stays NaN.
-    """
-    discordance = max(entry.discordance, 1 / entry.rows)
-    gap: float = stats.z_of(gates.confidence) * (discordance / test_rows) ** 0.5
-    scatter: float = (discordance / entry.rows + discordance / test_rows) ** 0.5
-    return NormalDist().cdf((entry.difference + gates.margin - gap) / scatter)
-
-
-def shortlist(entries: Sequence[Comparison], test_rows: int, gates: GateSettings) -> Shortlist:
-    """Choose on the validation split alone; the order is fixed before the test split is read.
+def shortlist(entries: Sequence[Comparison], question: Question) -> Shortlist:
+    """Choose on the validation split alone; order and shares are fixed before the test split is read.
 
     First comes the reference, which is equal to itself. Kept are candidates with a chance, however small, that no
     other one beats in both size and chance: a safer, larger one stays as what can still win when the smallest is not
-    certified. Safest first, because testing stops at the first failure (Pareto Testing, Laufer-Goldshtein et al.
-    2023; Learn then Test, Angelopoulos et al. 2021): no correction for the number of candidates is needed. Whoever is
-    tested may also end the sequence, so of the front only those are tested that promise the largest saving together.
+    certified. Of these, the level is shared among those that promise the largest saving together.
     """
-    chances = {entry.candidate: chance(entry, test_rows, gates) for entry in entries}
+    known = outlooks(entries, question)
+    kept, left_out = front(entries, known, question)
+    start_bytes = max((e.size_bytes for e in entries), default=0)
+    shared = most_promising(kept, known, question, start_bytes)
+    shares = best_shares(draw_scene(shared, known, start_bytes, 1 - question.gates.confidence))
+    tested = {e.candidate: share for e, share in zip(shared, shares, strict=True) if share >= 0}
+    left_out |= {e.candidate: _NO_PART for e in kept if e.candidate not in tested}
+    first = [entry.candidate for entry in entries if entry.is_reference]
+    return Shortlist(
+        order=(*first, *tested), left_out=tuple(left_out.items()), shares=(*(0 for _ in first), *tested.values())
+    )
+
+
+def front(
+    entries: Sequence[Comparison], known: Mapping[str, Outlook], question: Question
+) -> tuple[list[Comparison], dict[str, str]]:
+    """Return the candidates that have a chance and that none beats in both size and chance; and why each other one is not there.
+
+    A trimmed candidate beats none with its whole vocabulary: new words may harm all trimmed ones together.
+    """
+    chances = _chances(known, question)
     new = [entry for entry in entries if not entry.is_reference]
-    left_out = _hopeless(new, chances, test_rows)
+    left_out = hopeless(new, chances, question.rows)
     hopeful = [entry for entry in new if entry.candidate not in left_out]
-    front = []
+    kept = []
     for entry in hopeful:
-        better = _dominating(entry, hopeful, chances)
+        better = dominating(entry, [other for other in hopeful if other.trimmed <= entry.trimmed], chances)
         if better is None:
-            front.append(entry)
+            kept.append(entry)
         else:
             left_out[entry.candidate] = f"{better.candidate} is no larger and no less safe on the validation split"
-    front.sort(key=lambda e: -chances[e.candidate])
-    first = [entry for entry in entries if entry.is_reference]
-    tested = _most_promising(front, chances, max((e.size_bytes for e in entries), default=0))
-    left_out |= {e.candidate: _IN_THE_WAY for e in front if e not in tested}
-    return Shortlist(order=tuple(e.candidate for e in (*first, *tested)), left_out=tuple(left_out.items()))
+    return kept, left_out
 
 
-def _most_promising(
-    front: Sequence[Comparison], chances: Mapping[str, float], start_bytes: int
+def most_promising(
+    kept: Sequence[Comparison], known: Mapping[str, Outlook], question: Question, start_bytes: int
 ) -> tuple[Comparison, ...]:
-    """Return the part of the front, in its order, whose expected saving is largest.
+    """Return those that save anything, largest first; of too many, those that promise most alone."""
+    chances = _chances(known, question)
 
-    Each candidate that passes saves log(size before / its size), and the first that does not ends the sequence. Solved
-    from the end of the front: every candidate with its best continuation.
-    """
-    best: list[
-        tuple[Comparison, float, tuple[Comparison, ...]]
-    ] = []  # after this one passed: what more is expected, how
+    def promise(entry: Comparison) -> float:
+        return chances[entry.candidate] * math.log(start_bytes / entry.size_bytes)
 
-    def continuation(size_bytes: int, passed: float) -> tuple[float, tuple[Comparison, ...]]:
-        best_gain, order = 0.0, tuple[Comparison, ...]()
-        for entry, later, rest in best:
-            gain = _given(passed, chances[entry.candidate]) * (math.log(size_bytes / entry.size_bytes) + later)
-            if gain > best_gain:
-                best_gain, order = gain, (entry, *rest)
-        return best_gain, order
-
-    for entry in reversed(front):
-        best.append((entry, *continuation(entry.size_bytes, chances[entry.candidate])))
-    return continuation(start_bytes, 1.0)[1]
+    saving = sorted((e for e in kept if e.size_bytes < start_bytes), key=promise, reverse=True)
+    return tuple(sorted(saving[:MOST], key=lambda e: e.size_bytes, reverse=True))
 
 
-def _given(passed: float, chance: float) -> float:
-    """Return the chance of a candidate after a safer one has passed: half-way between independent and nested."""
-    return (chance + chance / passed) / 2
+def _chances(known: Mapping[str, Outlook], question: Question) -> dict[str, float]:
+    return {name: outlook.chance(question.gates.confidence) for name, outlook in known.items()}
 
 
-def _hopeless(entries: Sequence[Comparison], chances: Mapping[str, float], test_rows: int) -> dict[str, str]:
+def hopeless(entries: Sequence[Comparison], chances: Mapping[str, float], test_rows: int) -> dict[str, str]:
     """Return, with the reason, the candidates that would hardly be certified; a chance of NaN is among them."""
     return {
         entry.candidate: f"{entry.difference:+.4f} against the reference on the validation split: "
@@ -114,7 +120,9 @@ def _hopeless(entries: Sequence[Comparison], chances: Mapping[str, float], test_
     }
 
 
-def _dominating(entry: Comparison, others: Sequence[Comparison], chances: Mapping[str, float]) -> Comparison | None:
+def dominating(entry: Comparison, others: Sequence[Comparison], chances: Mapping[str, float]) -> Comparison | None:
+    """Return another candidate that is no larger and no less safe, None where there is none."""
+
     def rank(one: Comparison) -> tuple[int, float, str]:
         return one.size_bytes, -chances[one.candidate], one.candidate
 

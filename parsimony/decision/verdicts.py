@@ -9,12 +9,16 @@ import numpy as np
 
 from parsimony.candidates import BuiltBundle, Candidate
 from parsimony.decision import gates, slices, stats
+from parsimony.decision.chances import Comparison
 from parsimony.decision.records import CandidateVerdict, Certificate, GateResult, GateSettings, Judged, Score
-from parsimony.decision.shortlist import Comparison, Shortlist
+from parsimony.decision.shortlist import Shortlist
 from parsimony.measurement.records import Measurement, TargetSettings
 
 # Share of rows that a good candidate predicts differently, before anything is known.
 GUESSED_DISCORDANCE = 0.05
+
+
+NOT_REACHED = "none of the level was left for it: the larger candidates before it did not pass"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +62,8 @@ def compare(entry: Entry, reference: Entry, truth: np.ndarray, settings: GateSet
         difference=entry.validation.value(settings.metric) - reference.validation.value(settings.metric),
         discordance=float(discordant.mean()),
         is_reference=entry.id == reference.id,
+        kind=entry.candidate.spec.family,
+        trimmed="trim" in entry.candidate.techniques,
     )
 
 
@@ -73,13 +79,12 @@ def fits(entry: Entry, targets: Sequence[TargetSettings]) -> tuple[GateResult, .
 
 def fitting(entries: Sequence[Entry], chosen: Shortlist, targets: Sequence[TargetSettings]) -> Shortlist:
     """Take out of the sequence what fails a target's limits: it cannot win, so no test is spent on it."""
-    left_out = dict(chosen.left_out)
+    reasons = {}
     for entry in entries:
         results = fits(entry, targets)
         if entry.id in chosen.order and gates.overall(results) != "pass":
-            left_out[entry.id] = gates.first_obstacle(results)
-    order = tuple(name for name in chosen.order if name not in left_out)
-    return Shortlist(order=order, left_out=tuple(left_out.items()))
+            reasons[entry.id] = gates.first_obstacle(results)
+    return chosen.without(reasons)
 
 
 def verdict(
@@ -92,7 +97,7 @@ def verdict(
         word, reason = "not built", entry.obstacle or "it has no bundle"
     elif entry.certificate is None or entry.floor is None:
         results = fits(entry, targets)
-        word, reason = "not certified", left_out.get(entry.id, "the sequence of tests ended before it")
+        word, reason = "not certified", left_out.get(entry.id, NOT_REACHED)
     else:
         harm = slices.judge(entry.certificate.slices, settings)
         results = (gates.quality(entry.certificate, settings), entry.floor, harm, *fits(entry, targets))

@@ -16,7 +16,7 @@ from parsimony.measurement.records import TargetSettings
 from parsimony.reporting.facts import champion_of, slowest, steps_to, worst_first
 
 # Counts up whenever a key changes its meaning or its name; a reader refuses a format that it does not know.
-RECEIPT_FORMAT = 2
+RECEIPT_FORMAT = 3
 
 
 def receipt(decision: Decision, *, version: str | None) -> Json:
@@ -39,6 +39,8 @@ def receipt(decision: Decision, *, version: str | None) -> Json:
             {**_candidate(judged), "steps": _steps(decision, judged), "slices": _slices(judged.certificate)}
             for judged in decision.judged
         ],
+        "tests": [asdict(planned) for planned in decision.tests],
+        "shift": asdict(decision.shift),
         "gates": _settings(decision.gates),
         "targets": [_target(target) for target in decision.targets],
         **_standing(decision.standing),
@@ -167,6 +169,7 @@ def _certified(certificate: Certificate | None) -> Json | None:
         "only_candidate_right": certificate.only_candidate_right,
         "needed": certificate.needed,
         "position": certificate.position,
+        "level": certificate.level,
         "over_champion": certificate.over_champion,
     }
 

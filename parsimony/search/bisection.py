@@ -8,8 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from parsimony.candidates import Candidate, ModelSpec
-from parsimony.decision.records import GateSettings
-from parsimony.decision.shortlist import Comparison, chance
+from parsimony.decision.chances import Comparison, Question, chances
 
 # The smallest student with the first chance to be certified is looked for, then the smallest one with the second, in case
 # the other is not.
@@ -134,11 +133,11 @@ def pointless(students: Sequence[ModelSpec], chances: Mapping[ModelSpec, float])
 
 
 def certification_chances(
-    candidates: Iterable[Candidate], comparisons: Sequence[Comparison], test_rows: int, gates: GateSettings
+    candidates: Iterable[Candidate], comparisons: Sequence[Comparison], question: Question
 ) -> dict[Candidate, float]:
     """Return the chance to be certified of every candidate that was compared with the reference."""
-    known = {comparison.candidate: comparison for comparison in comparisons}
-    return {c: chance(known[c.id], test_rows, gates) for c in candidates if c.id in known}
+    known = chances(comparisons, question)
+    return {c: known[c.id] for c in candidates if c.id in known}
 
 
 def chances_of(

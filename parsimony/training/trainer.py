@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from parsimony.runtimes.cpu import has_fast_bf16
-from parsimony.training import qat
+from parsimony.training import last_epoch, qat
 from parsimony.training.classifier import Classifier, pad, pooled_state
 from parsimony.training.resumption import KEPT, Progress, progress, saving
 from parsimony.training.sampler import LengthGroups
@@ -87,7 +87,7 @@ def train(
 ) -> Trained:
     """Train the classifier in place.
 
-    It is left at its best epoch on the validation split; when distilling, at the last one with its weights rounded to 4 bits,
+    It is left at its last epoch, unless an earlier one was better on the validation split beyond noise; when distilling, at the last one with its weights rounded to 4 bits,
     because the teacher's predictions keep a student from overfitting and few validation texts say little about which epoch is best.
     Checkpoints are saved in `place`, from which the same training goes on when it was killed: with the same weights in the end.
     """
@@ -137,7 +137,9 @@ def _train(classifier: Classifier, examples: Examples, validation: Examples, tra
     if distils:
         qat.round_weights(qat.stored_in_few_bits(network))
         trainer.evaluate()
-    accuracy = _accuracy_of(trainer.state)
+    accuracy = (
+        last_epoch.accuracy_of(trainer.state) if distils else last_epoch.left_at(trainer, network, len(validation.rows))
+    )
     classifier.encoder.to("cpu").eval()
     classifier.head.to("cpu").eval()
     return Trained(
@@ -204,7 +206,7 @@ def _arguments(training: _Training, *, bf16: bool, distils: bool) -> transformer
         eval_strategy="no" if distils else "epoch",
         save_strategy="no" if distils else "epoch",
         save_only_model=not training.kept,
-        save_total_limit=KEPT if training.kept else 1,
+        save_total_limit=KEPT if training.kept else 2,  # the best epoch and the last
         load_best_model_at_end=not distils,
         metric_for_best_model="accuracy",
         logging_strategy="no",
@@ -294,10 +296,3 @@ def loss_of(recipe: Recipe, examples: Examples) -> Any:
 
 def _accuracy(prediction: Any) -> dict[str, float]:
     return {"accuracy": float((prediction.predictions.argmax(-1) == prediction.label_ids[:, 0]).mean())}
-
-
-def _accuracy_of(state: Any) -> float:
-    """Return the accuracy of the epoch that the Trainer kept: the best one, or the last where it keeps none."""
-    key = "eval_accuracy"
-    accuracies = {entry["step"]: float(entry[key]) for entry in state.log_history if key in entry}
-    return accuracies.get(int(state.best_global_step or state.global_step), 0.0)

@@ -17,6 +17,7 @@ from parsimony.decision.records import (
     GateSettings,
     GateVerdict,
     Metric,
+    Place,
     Rules,
     Score,
     Slice,
@@ -25,6 +26,8 @@ from parsimony.decision.records import (
 from parsimony.measurement.records import Disturbance, Measurement, Quantile, TargetSettings
 
 SETTINGS = GateSettings(metric="accuracy", margin=0.02, confidence=0.95, floor=0.0, slice_margin=0.1, slice_floor=0.0)
+LEVEL = 1 - SETTINGS.confidence
+FIRST = Place(position=1, level=LEVEL)
 ALL: Rows = {}  # without slices nothing of a certificate changes but its slices
 MACRO = replace(SETTINGS, metric="macro_f1")
 TARGET = TargetSettings(name="here", threads=1, p99_ms=10.0, peak_rss_bytes=200_000_000, size_bytes=5_000_000)
@@ -45,7 +48,7 @@ def asked(truth: np.ndarray, classes: int, slices: Rows = ALL) -> TestSet:
 
 def certify(n: int, b: int, c: int, settings: GateSettings = SETTINGS) -> Certificate:
     truth, reference, candidate = pair(n, b, c)
-    return gates.certify(asked(truth, 2), reference, candidate, Rules(gates=settings), 1)
+    return gates.certify(asked(truth, 2), reference, candidate, Rules(gates=settings), FIRST)
 
 
 def bounds(b: int, c: int, n: int, margin: float = 0.02) -> tuple[float, float]:
@@ -89,7 +92,7 @@ def test_the_margin_is_judged_by_both_bounds(b: int, c: int, expected: GateVerdi
 def test_a_certificate_holds_the_whole_comparison() -> None:
     truth, reference, candidate = pair(1000, 4, 2)
     rows = {("label", "even"): truth == 0}
-    assert gates.certify(asked(truth, 2, rows), reference, candidate, Rules(gates=SETTINGS), 1) == Certificate(
+    assert gates.certify(asked(truth, 2, rows), reference, candidate, Rules(gates=SETTINGS), FIRST) == Certificate(
         n=1000,
         score=Score(n=1000, correct=996, accuracy=0.996, macro_f1=0.996),
         difference=-0.002,
@@ -99,6 +102,7 @@ def test_a_certificate_holds_the_whole_comparison() -> None:
         verdict="pass",
         needed=None,
         position=1,
+        level=LEVEL,
         slices=(Slice(column="label", value="even", n=500, right=498, lost=2, won=1),),
     )
 
@@ -115,7 +119,7 @@ def test_two_models_that_answer_few_rows_alike_are_not_certified_alike(settings:
 def test_the_reference_is_not_worse_than_itself_on_any_number_of_rows() -> None:
     truth, reference, _ = pair(10, 0, 3)
     rows = {("label", "odd"): truth == 1}
-    assert gates.certify_itself(asked(truth, 2, rows), reference, 4) == Certificate(
+    assert gates.certify_itself(asked(truth, 2, rows), reference, Place(position=4, level=0.01)) == Certificate(
         n=10,
         score=gates.score(truth, reference, 2),
         difference=0.0,
@@ -125,6 +129,7 @@ def test_the_reference_is_not_worse_than_itself_on_any_number_of_rows() -> None:
         verdict="pass",
         needed=None,
         position=4,
+        level=0.01,
         slices=(Slice(column="label", value="odd", n=5, right=3, lost=0, won=0),),
     )
 
@@ -197,7 +202,7 @@ def test_the_margin_is_strict() -> None:
     assert set(words) == {"pass", "inconclusive"}
     truth = np.zeros(10, dtype=np.int64)
     with_bound = replace(SETTINGS, margin=-bounds(0, 0, 10)[0])
-    assert gates.certify(asked(truth, 2), truth, truth, Rules(gates=with_bound), 1).verdict != "fail"
+    assert gates.certify(asked(truth, 2), truth, truth, Rules(gates=with_bound), FIRST).verdict != "fail"
 
 
 def test_a_margin_that_is_not_a_number_passes_nothing() -> None:
@@ -209,7 +214,7 @@ def test_macro_f1_is_judged_by_its_own_bounds() -> None:
     truth = rng.integers(0, 4, 2000)
     reference = np.where(rng.random(2000) < 0.95, truth, (truth + 1) % 4)
     candidate = np.where(rng.random(2000) < 0.01, (truth + 2) % 4, reference)
-    certificate = gates.certify(asked(truth, 4), reference, candidate, Rules(gates=MACRO, seed=3), 1)
+    certificate = gates.certify(asked(truth, 4), reference, candidate, Rules(gates=MACRO, seed=3), FIRST)
     low, _ = stats.macro_f1_bounds(truth, reference, candidate, 4, 0.95, 3)
     expected = stats.macro_f1(truth, candidate, 4) - stats.macro_f1(truth, reference, 4)
     assert (certificate.verdict, certificate.lower_bound, certificate.difference) == ("pass", low, expected)
@@ -223,10 +228,10 @@ def test_macro_f1_is_resampled_from_the_seed() -> None:
     candidate = truth.copy()
     candidate[1:5] = 1
     judged = [
-        gates.certify(asked(truth, 3, {}), truth, candidate, Rules(gates=MACRO, seed=seed), 1) for seed in (0, 0, 1)
+        gates.certify(asked(truth, 3, {}), truth, candidate, Rules(gates=MACRO, seed=seed), FIRST) for seed in (0, 0, 1)
     ]
     assert judged[0] == judged[1] != judged[2]
-    floors = [gates.floor(asked(truth, 3), candidate, Rules(gates=MACRO, seed=seed)) for seed in (0, 0, 1)]
+    floors = [gates.floor(asked(truth, 3), candidate, Rules(gates=MACRO, seed=seed), LEVEL) for seed in (0, 0, 1)]
     assert floors[0] == floors[1] != floors[2]
 
 
@@ -239,9 +244,9 @@ def test_a_comparison_that_was_not_made_does_not_pass() -> None:
 def test_zero_rows_are_refused() -> None:
     nothing = np.array([], dtype=np.int64)
     for judge in (
-        lambda: gates.certify(asked(nothing, 2), nothing, nothing, Rules(gates=SETTINGS), 1),
-        lambda: gates.certify_itself(asked(nothing, 2), nothing, 1),
-        lambda: gates.floor(asked(nothing, 2), nothing, Rules(gates=SETTINGS)),
+        lambda: gates.certify(asked(nothing, 2), nothing, nothing, Rules(gates=SETTINGS), FIRST),
+        lambda: gates.certify_itself(asked(nothing, 2), nothing, FIRST),
+        lambda: gates.floor(asked(nothing, 2), nothing, Rules(gates=SETTINGS), LEVEL),
         lambda: gates.score(nothing, nothing, 2),
     ):
         with pytest.raises(ValueError, match="at least 1 row"):
@@ -252,7 +257,7 @@ def test_answers_of_another_length_are_refused() -> None:
     """numpy would stretch a single answer over all rows."""
     truth, reference, candidate = pair(10, 0, 0)
     with pytest.raises(ValueError, match="expected one length"):
-        gates.certify(asked(truth, 2), reference, candidate[:1], Rules(gates=SETTINGS), 1)
+        gates.certify(asked(truth, 2), reference, candidate[:1], Rules(gates=SETTINGS), FIRST)
 
 
 @pytest.mark.parametrize("field", ["difference", "lower_bound"])
@@ -276,14 +281,14 @@ def test_a_metric_that_is_not_a_number_cannot_become_a_score(field: str) -> None
 )
 def test_the_lower_bound_must_reach_the_floor(n: int, wrong: int, floor: float, expected: GateVerdict) -> None:
     truth, _, candidate = pair(n, wrong, 0)
-    judged = gates.floor(asked(truth, 2), candidate, Rules(gates=replace(SETTINGS, floor=floor)))
+    judged = gates.floor(asked(truth, 2), candidate, Rules(gates=replace(SETTINGS, floor=floor)), LEVEL)
     bound = max(stats.proportion_lower(n - wrong, n, 0.95), 0.0)
     assert (judged.gate, judged.verdict, judged.value, judged.limit) == ("floor", expected, bound, floor)
 
 
 def test_a_floor_that_only_the_bound_misses_tells_how_many_rows_are_missing() -> None:
     truth, _, candidate = pair(100, 5, 0)
-    judged = gates.floor(asked(truth, 2), candidate, Rules(gates=replace(SETTINGS, floor=0.93)))
+    judged = gates.floor(asked(truth, 2), candidate, Rules(gates=replace(SETTINGS, floor=0.93)), LEVEL)
     low = stats.proportion_lower(95, 100, 0.95)
     needed = stats.needed_for(100, 0.95 - low, 0.95 - 0.93)
     assert needed is not None
@@ -295,7 +300,7 @@ def test_a_floor_that_only_the_bound_misses_tells_how_many_rows_are_missing() ->
 
 def test_a_metric_just_at_the_floor_may_still_reach_it() -> None:
     truth, _, candidate = pair(100, 5, 0)
-    judged = gates.floor(asked(truth, 2), candidate, Rules(gates=replace(SETTINGS, floor=0.95)))
+    judged = gates.floor(asked(truth, 2), candidate, Rules(gates=replace(SETTINGS, floor=0.95)), LEVEL)
     assert judged.verdict == "inconclusive"
     assert judged.reason.endswith("the floor is 0.9500: not enough rows to tell")
 
@@ -305,7 +310,8 @@ def test_the_floor_looks_at_its_own_metric() -> None:
     truth = np.array([0] * 90 + [1] * 10)
     constant = np.zeros(100, dtype=np.int64)
     words = [
-        gates.floor(asked(truth, 2), constant, Rules(gates=replace(s, floor=0.88))).verdict for s in (SETTINGS, MACRO)
+        gates.floor(asked(truth, 2), constant, Rules(gates=replace(s, floor=0.88)), LEVEL).verdict
+        for s in (SETTINGS, MACRO)
     ]
     assert words == ["inconclusive", "fail"]
 
@@ -313,7 +319,7 @@ def test_the_floor_looks_at_its_own_metric() -> None:
 @pytest.mark.parametrize("floor", [0.0, 0.8])
 def test_the_floor_of_macro_f1_looks_at_its_lower_bound(floor: float) -> None:
     truth, _, candidate = pair(200, 10, 0)
-    judged = gates.floor(asked(truth, 2), candidate, Rules(gates=replace(MACRO, floor=floor), seed=5))
+    judged = gates.floor(asked(truth, 2), candidate, Rules(gates=replace(MACRO, floor=floor), seed=5), LEVEL)
     assert (judged.verdict, judged.value) == ("pass", stats.macro_f1_lower(truth, candidate, 2, 0.95, 5))
 
 
@@ -321,14 +327,17 @@ def test_the_floor_of_macro_f1_looks_at_its_lower_bound(floor: float) -> None:
 def test_three_right_answers_do_not_reach_a_high_floor(metric: Metric) -> None:
     truth, _, candidate = pair(3, 0, 0)
     assert (
-        gates.floor(asked(truth, 2), candidate, Rules(gates=replace(SETTINGS, metric=metric, floor=0.9))).verdict
+        gates.floor(asked(truth, 2), candidate, Rules(gates=replace(SETTINGS, metric=metric, floor=0.9)), LEVEL).verdict
         == "inconclusive"
     )
 
 
 def test_a_floor_that_is_not_a_number_is_not_reached() -> None:
     truth, _, candidate = pair(100, 0, 0)
-    assert gates.floor(asked(truth, 2), candidate, Rules(gates=replace(SETTINGS, floor=float("nan")))).verdict == "fail"
+    assert (
+        gates.floor(asked(truth, 2), candidate, Rules(gates=replace(SETTINGS, floor=float("nan"))), LEVEL).verdict
+        == "fail"
+    )
 
 
 # --- targets --------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from parsimony.data.table import Dataset, Table
 from parsimony.decision import gates, procedure, verdicts, winner
 from parsimony.decision.certification import on_predictions
 from parsimony.decision.procedure import Case, RunFacts
-from parsimony.decision.records import Decision, Rules
+from parsimony.decision.records import NO_SHIFT, Decision, Rules
 from parsimony.decision.verdicts import Entry
 
 CASE = Case(reference="reference", gates=SETTINGS, targets=(TARGET,), test_rows=len(TRUTH))
@@ -118,6 +118,8 @@ def test_a_decision_is_the_ruling_the_case_and_what_the_run_says_of_itself() -> 
         seed=7,
         started_at="2026-01-05",
         run_id="r",
+        tests=ruling.tests,
+        shift=NO_SHIFT,
     )
 
 

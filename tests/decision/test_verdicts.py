@@ -13,8 +13,9 @@ from decisions import ENVIRONMENT
 from parsimony.candidates import BuiltBundle, Candidate, ModelSpec
 from parsimony.data.slicing import Rows
 from parsimony.decision import certification, exact_test, gates, slices, stats, verdicts, winner
-from parsimony.decision.records import GateResult, GateSettings, Rules, TestSet
-from parsimony.decision.shortlist import Comparison
+from parsimony.decision.chances import Comparison
+from parsimony.decision.records import GateResult, GateSettings, Place, Rules, TestSet
+from parsimony.decision.shortlist import Shortlist
 from parsimony.decision.verdicts import Entry
 from parsimony.measurement.records import Measurement, Quantile, TargetSettings
 
@@ -23,6 +24,7 @@ TRUTH = np.arange(N) % 4
 ROWS = {("label", str(number)): number == TRUTH for number in range(4)}
 TEST = TestSet(truth=TRUTH, classes=4, slices=ROWS)
 SETTINGS = GateSettings(metric="accuracy", margin=0.02, confidence=0.95, floor=0.0, slice_margin=0.1, slice_floor=0.0)
+WHOLE = Place(position=1, level=1 - SETTINGS.confidence)
 TARGET = TargetSettings(name="here", threads=1, p99_ms=10.0, peak_rss_bytes=None, size_bytes=5_000_000)
 MILLISECOND = Quantile(value_ms=1.0, low_ms=0.9, high_ms=1.1)
 MEASUREMENT = Measurement(
@@ -78,9 +80,14 @@ class Predictions:
         return self.known[name]
 
 
-def certify(order: tuple[str, ...], predictions: Callable[[str], np.ndarray], settings: GateSettings = SETTINGS) -> Any:
-    rules = Rules(gates=settings)
-    return certification.fixed_sequence(order, certification.on_predictions(TEST, predictions, "reference", rules))
+def certify(
+    order: tuple[str, ...],
+    predictions: Callable[[str], np.ndarray],
+    settings: GateSettings = SETTINGS,
+    shares: tuple[int, ...] = (),
+) -> Any:
+    tests = certification.on_predictions(TEST, predictions, "reference", Rules(gates=settings))
+    return certification.in_turn(Shortlist(order=order, left_out=(), shares=shares), tests)
 
 
 def asked(
@@ -92,7 +99,8 @@ def asked(
 ) -> list[Entry]:
     """Return the entries after the test split was asked about them in this order."""
     rules, test = Rules(gates=settings), replace(TEST, slices=rows)
-    return certification.certify(entries, order, certification.on_predictions(test, predictions, "reference", rules))
+    chosen = Shortlist(order=tuple(order), left_out=())
+    return certification.certify(entries, chosen, certification.on_predictions(test, predictions, "reference", rules))
 
 
 # --- the validation split -----------------------------------------------------------------------------
@@ -106,6 +114,7 @@ def test_a_candidate_is_compared_with_the_reference_row_by_row() -> None:
         rows=1000,
         difference=0.97 - 0.95,
         discordance=0.06,
+        kind="student",
     )
 
 
@@ -137,6 +146,43 @@ def test_testing_stops_at_the_first_that_does_not_pass_and_asks_nobody_behind_it
     assert asked_for.asked == ["reference", "safe", "worse"]
 
 
+def test_one_with_a_part_of_the_level_is_tested_whatever_became_of_the_others() -> None:
+    asked_for = Predictions(
+        reference=REFERENCE,
+        safe=wrong_on(range(52)),
+        worse=wrong_on(range(90)),
+        small=wrong_on(range(51)),
+        last=REFERENCE,
+    )
+    tested = certify(("reference", "safe", "worse", "small", "last"), asked_for, shares=(0, 4, 1, 3, 2))
+    levels = {name: round(certificate.level, 9) for name, (certificate, _) in tested.items()}
+    assert levels == {"reference": 0.05, "safe": 0.02, "worse": 0.025, "small": 0.015, "last": 0.025}
+    assert {name: c.verdict for name, (c, _) in tested.items() if c.verdict != "pass"} == {"worse": "fail"}
+
+
+def test_the_bound_and_the_verdict_are_those_of_the_level() -> None:
+    mine = wrong_on(range(61))
+    whole = certify(("mine",), Predictions(reference=REFERENCE, mine=mine))["mine"][0]
+    tenth = certify(
+        ("none", "mine"), Predictions(reference=REFERENCE, mine=mine, none=wrong_on(range(90))), shares=(9, 1)
+    )
+    assert (whole.verdict, tenth["mine"][0].verdict) == ("pass", "inconclusive")
+    critical = exact_test.critical_value(N, SETTINGS.margin, 1 - tenth["mine"][0].level)
+    assert tenth["mine"][0].lower_bound == stats.paired_bounds(11, 0, N, 0.95, critical)[0] < whole.lower_bound
+
+
+def test_a_floor_is_judged_at_the_level_of_the_candidate() -> None:
+    asked_for = Predictions(reference=REFERENCE, large=wrong_on(range(90)), small=REFERENCE)
+    floor = certify(("large", "small"), asked_for, shares=(9, 1))["small"][1]
+    assert floor.value == stats.proportion_lower(950, N, 1 - 0.1 * WHOLE.level)
+
+
+def test_nobody_is_tested_behind_a_reference_below_the_floor() -> None:
+    asked_for = Predictions(reference=REFERENCE, small=TRUTH)
+    tested = certify(("reference", "small"), asked_for, replace(SETTINGS, floor=0.97), shares=(0, 10))
+    assert list(tested) == ["reference"]
+
+
 def test_an_inconclusive_test_stops_the_sequence_too() -> None:
     asked_for = Predictions(reference=REFERENCE, unsure=wrong_on(range(70)), small=REFERENCE)
     tested = certify(("unsure", "small"), asked_for)
@@ -158,7 +204,7 @@ def test_with_nothing_to_test_the_sealed_split_is_not_asked() -> None:
 def test_the_reference_is_certified_by_itself_and_asked_once() -> None:
     asked_for = Predictions(reference=REFERENCE)
     tested = certify(("reference",), asked_for, replace(SETTINGS, margin=1e-9))
-    assert tested["reference"][0] == gates.certify_itself(TEST, REFERENCE, 1)
+    assert tested["reference"][0] == gates.certify_itself(TEST, REFERENCE, WHOLE)
     assert asked_for.asked == ["reference"]
 
 
@@ -173,8 +219,8 @@ def test_each_certificate_is_that_of_the_gates() -> None:
     tested = certify(("safe",), Predictions(reference=REFERENCE, safe=mine))
     assert tested == {
         "safe": (
-            gates.certify(TEST, REFERENCE, mine, Rules(gates=SETTINGS), 1),
-            gates.floor(TEST, mine, Rules(gates=SETTINGS)),
+            gates.certify(TEST, REFERENCE, mine, Rules(gates=SETTINGS), WHOLE),
+            gates.floor(TEST, mine, Rules(gates=SETTINGS), WHOLE.level),
         )
     }
 
@@ -274,7 +320,7 @@ def test_a_failure_outweighs_missing_evidence() -> None:
 
 def test_a_candidate_that_was_left_out_says_why() -> None:
     assert word(entry(measurements=(MEASUREMENT,)), left_out="hopeless") == ("not certified", "hopeless")
-    assert word(entry(measurements=(MEASUREMENT,))) == ("not certified", "the sequence of tests ended before it")
+    assert word(entry(measurements=(MEASUREMENT,))) == ("not certified", verdicts.NOT_REACHED)
 
 
 def test_a_certificate_without_its_floor_is_not_enough() -> None:
@@ -332,7 +378,7 @@ def test_the_champion_faces_the_slices_too() -> None:
 
 def test_the_reference_loses_nothing_but_may_lie_below_the_floor_of_a_slice() -> None:
     rows = {("region", "first"): np.arange(N) < 50}
-    itself = gates.certify_itself(replace(TEST, slices=rows), REFERENCE, 1)
+    itself = gates.certify_itself(replace(TEST, slices=rows), REFERENCE, WHOLE)
     strict = replace(SETTINGS, slice_margin=1e-9)
     assert slices.judge(itself.slices, strict).verdict == "pass"
     assert slices.judge(itself.slices, replace(strict, slice_floor=0.5)).verdict == "fail"

@@ -47,6 +47,7 @@ def test_the_receipt_has_exactly_the_documented_keys() -> None:
     assert set(receipt(decisions.decision(), version="7")) == {
         "format", "outcome", "reason", "model", "run_id", "started_at", "winner", "reference", "champion_before",
         "candidates", "gates", "targets", "data", "smallest_certifiable_margin", "test_reuse", "seed", "cost",
+        "tests", "shift",
     }  # fmt: skip
     assert _candidate(decisions.decision(), decisions.WINNER).keys() == {
         "candidate", "family", "base", "shape", "techniques", "predicted_bytes", "size_bytes", "validation", "certified",
@@ -55,7 +56,7 @@ def test_the_receipt_has_exactly_the_documented_keys() -> None:
 
 
 def test_the_receipt_says_the_number_of_its_format() -> None:
-    assert receipt(decisions.decision(), version="7")["format"] == RECEIPT_FORMAT == 2
+    assert receipt(decisions.decision(), version="7")["format"] == RECEIPT_FORMAT == 3
     assert next(iter(receipt(decisions.decision(), version="7"))) == "format"
 
 
@@ -149,6 +150,7 @@ def test_a_certificate_is_written_with_its_evidence() -> None:
         "only_candidate_right": 86,
         "needed": expected.needed,
         "position": 6,
+        "level": 1 - decisions.CONFIDENCE,
         "over_champion": None,
     }
 
