@@ -1,0 +1,116 @@
+"""The storm as a command: where it works, which suites there are, the page and the line of JSON that it ends with."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tests.storm.page import Storm, page
+from tests.storm.records import Suite
+
+if TYPE_CHECKING:
+    from tests.storm.material import Base
+
+_ROLLBACKS = 10
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the suites, write the page, print one line of JSON; 1 when anything was violated."""
+    parser = argparse.ArgumentParser(prog="python -m tests.storm", description="Trials of what must never go wrong.")
+    parser.add_argument("page", type=Path, help="the page to write")
+    parser.add_argument("--share", type=float, default=1.0, help="which part of the trials of each suite (1)")
+    parser.add_argument("--shares", default="", metavar="SUITE=SHARE,...", help="another share for some suites")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--only", default="", metavar="SUITE,...", help="these suites alone")
+    parser.add_argument("--no-postgres", action="store_true", help="on SQLite alone")
+    chosen = parser.parse_args(arguments)
+    shares = {
+        name: float(share) for name, _, share in (each.partition("=") for each in chosen.shares.split(",") if each)
+    }
+    with _work() as folder, grounds(folder, with_postgres=not chosen.no_postgres) as bases:
+        storm = _all(bases, folder, chosen, shares)
+    chosen.page.write_text(page(storm), encoding="utf-8")
+    violations = [line for result in storm.results for line in result.violations]
+    print(json.dumps({"trials": sum(r.trials for r in storm.results), "violations": violations}))
+    return 1 if violations else 0
+
+
+def _all(bases: list[Base], folder: Path, chosen: argparse.Namespace, shares: dict[str, float]) -> Storm:
+    from tests.storm import calls
+
+    results = []
+    for name, suite in suites(bases, folder).items():
+        if chosen.only and name not in chosen.only.split(","):
+            continue
+        result = suite(shares.get(name, chosen.share), random.Random(f"{chosen.seed} {name}"))
+        results.append(result)
+        print(
+            f"{name}: {result.trials} trials, {len(result.violations)} violations, {result.seconds:.0f} s",
+            file=sys.stderr,
+        )
+        for line in result.violations:
+            print(f"  {line}", file=sys.stderr)
+        sys.stderr.flush()
+    direct, served = calls.timed_rollback(bases[0], _ROLLBACKS)
+    return Storm(results=tuple(results), seed=chosen.seed, rollback_s=(max(direct), max(served)))
+
+
+def suites(bases: list[Base], folder: Path) -> dict[str, Suite]:
+    """Return every suite by its name on the command line."""
+    from tests.storm import calls, crowd, kills, runs, secrets, stops, strangers, tampering, turns
+
+    def at(name: str) -> Path:
+        (folder / name).mkdir()
+        return folder / name
+
+    return {
+        "stops": partial(stops.every_place, bases),
+        "kills": partial(kills.at_any_time, bases),
+        "calls": partial(calls.every_call, bases[0]),
+        **{f"crowd{size}": suite for size, suite in zip(crowd.SIZES, crowd.suites(bases), strict=True)},
+        "tampering": partial(tampering.every_kind, bases[0]),
+        "bundles": lambda share, rng: strangers.bundles(at("bundles"), share, rng),
+        "graphs": lambda share, rng: strangers.graphs(at("graphs"), share, rng),
+        "tables": lambda share, rng: strangers.tables(at("tables"), share, rng),
+        "bases": lambda share, rng: strangers.bases(at("bases"), share, rng),
+        "secrets": partial(secrets.everywhere, bases[0]),
+        "turns": lambda share, rng: turns.every_order(at("turns"), share, rng),
+        "runs": lambda share, rng: runs.killed(at("runs"), share, rng),
+    }
+
+
+@contextmanager
+def _work() -> Iterator[Path]:
+    """Give a temporary folder, in memory where there is room: a storm waits for no disk."""
+    memory = Path("/dev/shm")
+    folder = Path(tempfile.mkdtemp(prefix="storm-", dir=memory if memory.is_dir() else None))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def grounds(folder: Path, *, with_postgres: bool) -> Iterator[list[Base]]:
+    """Give what trials begin with: Prefect's server, loaded libraries, a base on each database."""
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    os.environ["PARSIMONY_HOME"] = str(folder / "home")
+    from parsimony.flows import settings
+    from parsimony.flows.engine import serving
+
+    with serving(settings.prepare()):
+        from tests.storm import material
+
+        material.warm(folder / "warm")
+        with material.bases(folder, with_postgres=with_postgres) as bases:
+            yield bases

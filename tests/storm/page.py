@@ -1,0 +1,93 @@
+"""The page of a storm: what is concluded, one table, how to read it, what is not covered."""
+
+from __future__ import annotations
+
+import datetime
+from dataclasses import dataclass
+
+from parsimony.measurement import machine
+from parsimony.runtimes import cpu
+from tests.storm.records import SuiteResult
+
+ROLLBACK_LIMIT_S = 5.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Storm:
+    """The results of every suite that was run, the seed, and the longest rollback on a database and on a server."""
+
+    results: tuple[SuiteResult, ...]
+    seed: int
+    rollback_s: tuple[float, float]
+
+
+def page(storm: Storm) -> str:
+    """Return the page as Markdown."""
+    direct, served = storm.rollback_s
+    rows = "\n".join(_row(result) for result in storm.results)
+    violations = [f"- {result.name}: {line}" for result in storm.results for line in result.violations]
+    return f"""# Reliability: what was tried, and how often it went wrong
+
+{_conclusion(storm)} A rollback took {direct:.2f} s on SQLite and {served:.2f} s on a server of MLflow at most, over HTTP; the limit is {ROLLBACK_LIMIT_S:.0f} s.
+
+| suite | trials | of a whole storm | violations | 95 % upper bound | seconds | remark |
+|---|---:|---:|---:|---:|---:|---|
+{rows}
+
+Made by `make storm` with seed {storm.seed} on {datetime.datetime.now(datetime.UTC):%Y-%m-%d}; {_machine()}.
+{_violations(violations)}
+## How to read it
+- A trial that was **stopped** begins with a copy of a registry in which two models were promoted. A new process publishes, rolls back, holds, releases or reconciles, and is killed (`kill -9`),
+  given an I/O error, or made to hang and then killed, at one place. Places are found by watching the process: operations on files, calls of MLflow's client before and after, and
+  the registry's functions where they begin and end. No line of the product knows of them. Then a new process does it once more, as the next run does, and must succeed.
+- After every stop, and again at the end, a **checker** that uses nothing of the product reads the database by SQL and the files: at most one champion; it is complete and was judged; its
+  files have its digest; the journal's entries are what was sealed, each names the one before; no bundle has two versions; the alias names a champion that was, and in the end the present one.
+- **Calls** are spoiled by a proxy before a real server of MLflow, one call a publication: the request or the response is lost, 500, 503, no answer, a reset, half a body, or the server is gone
+  from that call on. A run that is told to try again is not a violation. One that is told that it promoted and did not, or the other way round, is.
+- **Strangers' files** may be refused in one line or read. A violation is a crash of the process that asked, a file beside them that was read (the kernel watches it), a gigabyte, a minute, or
+  a known bad one that was taken. Bundles are tried out as the product does it, one in ten in a new process, the others in a copy of one that has loaded the libraries.
+- **Upper bound**: with no violation in n independent trials the rate is below about 3/n at 95 % confidence (Clopper and Pearson, one-sided). It is a bound for the kind of trial that
+  was made, not for everything that can happen. States of two actors are counted, not drawn: the bound says nothing there.
+- A violation is named with what repeats it: `python -m tests.storm OUT.md --only SUITE --seed {storm.seed}`. A seeded part of every suite is in the tests (`tests/test_storm.py`).
+
+## What is not covered
+- Power that fails: `kill -9` keeps what the kernel has not yet written. Full disks and a clock that jumps are tested one by one, not here.
+- More than one machine, object stores, and databases other than SQLite and PostgreSQL 15.
+- Someone who can write the whole database and knows how entries are sealed: that takes a secret, and is not claimed.
+- Defects of ONNX Runtime, tokenizers or pyarrow that do harm within the limits of the process that opens a file.
+"""
+
+
+def _conclusion(storm: Storm) -> str:
+    trials, violations = sum(r.trials for r in storm.results), sum(len(r.violations) for r in storm.results)
+    fewer = [result.name for result in storm.results if result.trials < result.whole]
+    said = f"**{trials:,} trials, {violations} violations.**" if violations else f"**{trials:,} trials, no violation.**"
+    meaning = (
+        " Whatever was killed, lost, raced or changed by hand, the model in production was complete, judged, and what its digest says; the next run put things right."
+        if not violations
+        else " Each is named below."
+    )
+    short = f" Fewer trials than a whole storm has were made in: {', '.join(fewer)}." if fewer else ""
+    return said + meaning + short
+
+
+def _row(result: SuiteResult) -> str:
+    bound = f"{result.upper_bound:.2%}" if "two actors" not in result.name else "–"
+    cells = (
+        result.name,
+        f"{result.trials:,}",
+        f"{result.whole:,}",
+        str(len(result.violations)),
+        bound,
+        f"{result.seconds:.0f}",
+        result.remark,
+    )
+    return f"| {' | '.join(cells)} |"
+
+
+def _violations(lines: list[str]) -> str:
+    return "\n## Violations\n" + "\n".join(lines) + "\n" if lines else ""
+
+
+def _machine() -> str:
+    return f"{cpu.cpu()}, {machine.cores()} cores, shared with other work"
