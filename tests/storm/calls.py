@@ -65,21 +65,21 @@ class Field:
         return done(lambda: publish(decision, self.before, run), self.behind.log)
 
 
-def every_call(base: Base, share: float, rng: random.Random) -> SuiteResult:
+def every_call(field: Field, share: float, rng: random.Random) -> SuiteResult:
     """Spoil each call of a publication in each way."""
-    with _field(base) as field:
-        field.another_model()
-        field.between.spoil(0, None)
-        field.publish(field.next_decision())
-        calls = list(field.between.requests)
-        trials = [(number, fault) for number in range(1, len(calls) + 1) for fault in FAULTS]
-        tally = Tally(name="a call to MLflow's server spoiled", whole=len(trials))
-        told = 0
-        for number, fault in rng.sample(trials, part(len(trials), share)):
-            with tally.trial(f"{fault} at call {number} of {len(calls)}, {calls[number - 1]}"):
-                told += _spoiled(field, number, fault)
-            if len(tally.violations):
-                field.another_model()
+    field.another_model()
+    field.between.spoil(0, None)
+    field.publish(field.next_decision())
+    calls = list(field.between.requests)
+    trials = [(number, fault) for number in range(1, len(calls) + 1) for fault in FAULTS]
+    tally = Tally(name="a call to MLflow's server spoiled", whole=len(trials))
+    told = violations = 0
+    for number, fault in rng.sample(trials, part(len(trials), share)):
+        with tally.trial(f"{fault} at call {number} of {len(calls)}, {calls[number - 1]}"):
+            told += _spoiled(field, number, fault)
+        if len(tally.violations) > violations:
+            violations = len(tally.violations)
+            field.another_model()
     return tally.result(f"{len(calls)} calls of a publication x {len(FAULTS)} ways; {told} runs were told to try again")
 
 
@@ -113,29 +113,29 @@ def _again(field: Field, decision: Decision) -> None:
     publish(decision, field.before, f"run-{uuid.uuid4().hex[:8]}")
 
 
-def timed_rollback(base: Base, times: int) -> tuple[list[float], list[float]]:
-    """Return the seconds that a rollback takes on a database and on a server, each several times, to and fro."""
+def timed_rollback(base: Base, field: Field, times: int) -> tuple[float, float]:
+    """Return the longest of several rollbacks, to and fro, on a database and on a server, in seconds."""
 
-    def measure(ground: Ground, model: str) -> list[float]:
+    def measure(ground: Ground, model: str) -> float:
         taken = []
         for number in range(times):
             begun = time.monotonic()
             rollback(ground.registry, model, "timed", to=str(1 + number % 2))
             taken.append(time.monotonic() - begun)
-        return taken
+        return max(taken)
 
-    with base.ground() as ground, _field(base) as field:
+    field.another_model()
+    field.publish(field.next_decision())
+    with base.ground() as ground:
         direct = done(lambda: measure(ground, MODEL), ground.log)
-        for _ in range(2):
-            field.publish(field.next_decision())
-        served = done(lambda: measure(field.before, field.model), field.behind.log)
-        if (direct.end, served.end) != ("ended", "ended"):
-            raise RuntimeError(f"{direct} {served}")
-        return direct.value, served.value
+    served = done(lambda: measure(field.before, field.model), field.behind.log)
+    if (direct.end, served.end) != ("ended", "ended"):
+        raise RuntimeError(f"{direct} {served}")
+    return direct.value, served.value
 
 
 @contextmanager
-def _field(base: Base) -> Iterator[Field]:
+def field_on(base: Base) -> Iterator[Field]:
     """Run MLflow's server on a copy of the base that has no champion, and a proxy before it."""
     with base.ground(empty=True) as behind, pytest.MonkeyPatch.context() as patch, ExitStack() as stack:
         root = f"http://127.0.0.1:{(port := free_port())}"

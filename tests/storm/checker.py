@@ -13,6 +13,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -149,7 +150,7 @@ def check(state: Facts) -> None:
         assert tags.get("digest") == entry.said["digest"], f"entry {entry.number} and its version differ"
         assert tags.get("verdict") == "pass", f"version {entry.said['version']} was not judged"
     assert all(len(each) == 1 for each in versions_of.values()), f"a bundle has two versions: {dict(versions_of)}"
-    for one, other in zip(moves, moves[1:], strict=False):
+    for one, other in pairwise(moves):
         again = one.said["digest"] == other.said["digest"] and other.said["kind"] == "promote"
         assert not again, f"entries {one.number} and {other.number} promote the same bundle"
     if state.head is not None:

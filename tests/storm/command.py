@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.storm.page import Storm, page
-from tests.storm.records import Suite
+from tests.storm.records import Suite, SuiteResult
 
 if TYPE_CHECKING:
     from tests.storm.material import Base
@@ -61,8 +61,9 @@ def _all(bases: list[Base], folder: Path, chosen: argparse.Namespace, shares: di
         for line in result.violations:
             print(f"  {line}", file=sys.stderr)
         sys.stderr.flush()
-    direct, served = calls.timed_rollback(bases[0], _ROLLBACKS)
-    return Storm(results=tuple(results), seed=chosen.seed, rollback_s=(max(direct), max(served)))
+    with calls.field_on(bases[0]) as field:
+        rollback_s = calls.timed_rollback(bases[0], field, _ROLLBACKS)
+    return Storm(results=tuple(results), seed=chosen.seed, rollback_s=rollback_s)
 
 
 def suites(bases: list[Base], folder: Path) -> dict[str, Suite]:
@@ -73,10 +74,14 @@ def suites(bases: list[Base], folder: Path) -> dict[str, Suite]:
         (folder / name).mkdir()
         return folder / name
 
+    def spoiled(share: float, rng: random.Random) -> SuiteResult:
+        with calls.field_on(bases[0]) as field:
+            return calls.every_call(field, share, rng)
+
     return {
         "stops": partial(stops.every_place, bases),
         "kills": partial(kills.at_any_time, bases),
-        "calls": partial(calls.every_call, bases[0]),
+        "calls": spoiled,
         **{f"crowd{size}": suite for size, suite in zip(crowd.SIZES, crowd.suites(bases), strict=True)},
         "tampering": partial(tampering.every_kind, bases[0]),
         "bundles": lambda share, rng: strangers.bundles(at("bundles"), share, rng),

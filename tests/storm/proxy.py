@@ -9,8 +9,9 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Literal
+from typing import Any, Literal
 
 Fault = Literal["dropped request", "dropped response", "500", "503", "hang", "reset", "cut body", "gone"]
 FAULTS: tuple[Fault, ...] = ("dropped request", "dropped response", "500", "503", "hang", "reset", "cut body", "gone")
@@ -47,55 +48,7 @@ class Proxy:
 def proxy(upstream: int) -> Iterator[Proxy]:
     """Run a proxy before the server at a port of this machine."""
     state = Proxy(upstream=upstream)
-
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def handle_one_request(self) -> None:
-            with suppress(OSError):
-                super().handle_one_request()
-
-        def _any(self) -> None:
-            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            fault = state.take(f"{self.command} {self.path.partition('?')[0]}")
-            if fault in ("dropped request", "reset", "gone"):
-                _leave(self.connection, reset=fault == "reset")
-                self.close_connection = True
-                return
-            if fault in ("500", "503"):
-                self._say(int(fault), [("Content-Type", "text/html")], b"<html>it is on fire</html>")
-                return
-            if fault == "hang":
-                threading.Event().wait(HANG_S)
-                self.close_connection = True
-                return
-            status, headers, content = _forward(state.upstream, self, body)
-            if fault == "dropped response":
-                _leave(self.connection, reset=False)
-                self.close_connection = True
-                return
-            self._say(status, headers, content, cut=fault == "cut body")
-
-        do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do_HEAD = _any
-
-        def _say(self, status: int, headers: list[tuple[str, str]], content: bytes, *, cut: bool = False) -> None:
-            self.send_response(status)
-            for name, value in headers:
-                if name.lower() not in _HOP:
-                    self.send_header(name, value)
-            self.send_header("Content-Length", str(len(content) + cut))
-            self.end_headers()
-            if self.command != "HEAD":
-                self.wfile.write(content[: len(content) // 2] if cut else content)
-            self.wfile.flush()
-            if cut:
-                _leave(self.connection, reset=False)
-                self.close_connection = True
-
-        def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002
-            return
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Handler, state))
     server.daemon_threads = True
     state.port = int(server.server_address[1])
     thread = threading.Thread(target=server.serve_forever, daemon=True)
@@ -107,6 +60,63 @@ def proxy(upstream: int) -> Iterator[Proxy]:
         server.server_close()
 
 
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def __init__(self, state: Proxy, *arguments: Any) -> None:
+        self.state = state
+        super().__init__(*arguments)
+
+    def handle_one_request(self) -> None:
+        with suppress(OSError):
+            super().handle_one_request()
+
+    def _any(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        fault = self.state.take(f"{self.command} {self.path.partition('?')[0]}")
+        if fault in ("500", "503"):
+            self._say(int(fault), [("Content-Type", "text/html")], b"<html>it is on fire</html>")
+        elif fault in ("dropped request", "reset", "gone"):
+            self._leave(reset=fault == "reset")
+        elif fault == "hang":
+            threading.Event().wait(HANG_S)
+            self._leave(reset=False)
+        else:
+            answer = _forward(self.state.upstream, self, body)
+            if fault == "dropped response":
+                self._leave(reset=False)
+            else:
+                self._say(*answer, cut=fault == "cut body")
+
+    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do_HEAD = _any
+
+    def _say(self, status: int, headers: list[tuple[str, str]], content: bytes, *, cut: bool = False) -> None:
+        self.send_response(status)
+        for name, value in headers:
+            if name.lower() not in _HOP:
+                self.send_header(name, value)
+        self.send_header("Content-Length", str(len(content) + cut))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(content[: len(content) // 2] if cut else content)
+        self.wfile.flush()
+        if cut:
+            self._leave(reset=False)
+
+    def _leave(self, *, reset: bool) -> None:
+        """Close the connection, with a reset where that is asked for."""
+        self.close_connection = True
+        with suppress(OSError):
+            if reset:
+                self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                self.connection.close()
+            else:
+                self.connection.shutdown(socket.SHUT_RDWR)
+
+    def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002
+        return
+
+
 def _forward(port: int, request: BaseHTTPRequestHandler, body: bytes) -> tuple[int, list[tuple[str, str]], bytes]:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     headers = {name: value for name, value in request.headers.items() if name.lower() not in _HOP}
@@ -116,13 +126,3 @@ def _forward(port: int, request: BaseHTTPRequestHandler, body: bytes) -> tuple[i
         return response.status, response.getheaders(), response.read()
     finally:
         connection.close()
-
-
-def _leave(connection: socket.socket, *, reset: bool) -> None:
-    """Close a connection, with a reset where that is asked for."""
-    with suppress(OSError):
-        if reset:
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            connection.close()
-        else:
-            connection.shutdown(socket.SHUT_RDWR)

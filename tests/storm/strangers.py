@@ -9,6 +9,7 @@ import resource
 import shutil
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from parsimony.bundle import trial
 from parsimony.bundle.folder import MODEL
 from parsimony.bundle.graph_check import problems_of
 from parsimony.errors import InfrastructureError, ParsimonyError
-from tests.storm.forks import Outcome, done
+from tests.storm.forks import End, Outcome, done
 from tests.storm.records import SuiteResult, Tally, part
 from tests.storm.watching import Canary, canary
 
@@ -72,9 +73,8 @@ def _in_a_fork(folder: Path, work: Path) -> Outcome:
     outcome = done(serve)
     limited = outcome.end == "killed" and outcome.error in ("signal 9", "signal 24", "signal 6", "signal 11")
     value = '"it ended the process that opened it"' if limited else outcome.value
-    grown = max(0, outcome.rss_bytes - before)
-    end = "ended" if limited else outcome.end
-    return Outcome(end=end, value=value, error=outcome.error, rss_bytes=grown, seconds=outcome.seconds)
+    end: End = "ended" if limited else outcome.end
+    return replace(outcome, end=end, value=value, rss_bytes=max(0, outcome.rss_bytes - before))
 
 
 def _in_a_process(folder: Path, work: Path) -> Outcome:
@@ -91,7 +91,7 @@ def _in_a_process(folder: Path, work: Path) -> Outcome:
 
     outcome = done(try_out)
     said, rss = outcome.value or ("", 0)
-    return Outcome(end=outcome.end, value=repr(said), error=outcome.error, rss_bytes=rss, seconds=outcome.seconds)
+    return replace(outcome, value=repr(said), rss_bytes=rss)
 
 
 def _held(outcome: Outcome, secret: Canary, *, must_fail: bool) -> bool:
@@ -121,9 +121,7 @@ def graphs(folder: Path, share: float, rng: random.Random) -> SuiteResult:
     read = ended = 0
     with canary(folder / hostile.SECRET) as secret:
         for first in range(0, len(seeds), _BATCH):
-            batch = seeds[first : first + _BATCH]
-            for some in (batch,) if _mutants(whole, batch, folder).end == "ended" else [[seed] for seed in batch]:
-                outcome = _mutants(whole, some, folder)
+            for some, outcome in _each(whole, seeds[first : first + _BATCH], folder):
                 ended += outcome.end == "killed"
                 read += int(outcome.value or 0)
                 for seed in some:
@@ -132,6 +130,14 @@ def graphs(folder: Path, share: float, rng: random.Random) -> SuiteResult:
                         assert outcome.end in ("ended", "killed"), f"{outcome.end} {outcome.error}"
                         assert outcome.seconds < MOST_S
     return tally.result(f"{read} were loaded, {ended} ended the process that opened them")
+
+
+def _each(whole: bytes, seeds: Sequence[int], folder: Path) -> list[tuple[Sequence[int], Outcome]]:
+    """Try mutants in one process; where that does not come through, each in one of its own."""
+    together = _mutants(whole, seeds, folder)
+    if together.end == "ended":
+        return [(seeds, together)]
+    return [([seed], _mutants(whole, [seed], folder)) for seed in seeds]
 
 
 def _mutants(whole: bytes, seeds: Sequence[int], folder: Path) -> Outcome:
@@ -176,18 +182,18 @@ def bases(folder: Path, share: float, rng: random.Random) -> SuiteResult:
             with tally.trial(name):
                 shutil.copytree(good, folder / "base")
                 test_preflight.BROKEN[name][0](folder / "base")
-                before = _rss_bytes()
-                outcome = done(
-                    partial(_refusal, lambda: check(str(folder / "base"), max_tokens=100, asked=True), folder)
-                )
+                outcome = _tried(partial(check, str(folder / "base"), max_tokens=100, asked=True), folder)
                 shutil.rmtree(folder / "base", ignore_errors=True)
                 (folder / "base").unlink(missing_ok=True)
-                grown = max(0, outcome.rss_bytes - before)
-                within = Outcome(
-                    end=outcome.end, value=outcome.value, error=outcome.error, rss_bytes=grown, seconds=outcome.seconds
-                )
-                _held(within, secret, must_fail=True)
+                _held(outcome, secret, must_fail=True)
     return tally.result()
+
+
+def _tried(act: Callable[[], object], folder: Path) -> Outcome:
+    """Do something with a stranger's file in a process of its own; the memory counted is what it took beside ours."""
+    before = _rss_bytes()
+    outcome = done(partial(_refusal, act, folder))
+    return replace(outcome, rss_bytes=max(0, outcome.rss_bytes - before))
 
 
 def _refusal(act: Callable[[], object], work: Path) -> str:
@@ -196,9 +202,11 @@ def _refusal(act: Callable[[], object], work: Path) -> str:
     try:
         act()
     except ParsimonyError as error:
-        assert str(error).strip() and len(str(error).splitlines()) == 1, f"not one line: {error}"
-        return str(error)
-    return '""'
+        said = str(error).strip()
+    else:
+        return '""'
+    assert said and len(said.splitlines()) == 1, f"not one line: {said}"
+    return said
 
 
 def tables(folder: Path, share: float, rng: random.Random) -> SuiteResult:
@@ -221,16 +229,9 @@ def tables(folder: Path, share: float, rng: random.Random) -> SuiteResult:
                 path = folder / "tables" / file
                 path.parent.mkdir()
                 path.write_bytes(content if isinstance(content, bytes) else content.encode())
-                before = _rss_bytes()
-                outcome = done(
-                    partial(_refusal, lambda: read_table(str(path), text="text", label="label", part="train"), folder)
-                )  # noqa: B023
+                outcome = _tried(partial(read_table, str(path), text="text", label="label", part="train"), folder)
                 shutil.rmtree(path.parent)
-                grown = max(0, outcome.rss_bytes - before)
-                within = Outcome(
-                    end=outcome.end, value=outcome.value, error=outcome.error, rss_bytes=grown, seconds=outcome.seconds
-                )
-                read += _held(within, secret, must_fail=name in known)
+                read += _held(outcome, secret, must_fail=name in known)
     return tally.result(f"{read} of those drawn from seeds were sound enough to be read")
 
 
