@@ -23,6 +23,7 @@ from tests.storm.proxy import FAULTS, Fault, Proxy, proxy
 from tests.storm.records import SuiteResult, Tally, part
 from tests.storm.stops import told_what_is
 
+ROLLBACKS, ROLLBACK_LIMIT_S = 10, 5.0
 KNOWN = ("InfrastructureError", "UnsettledError", "UnreachableError")
 # One more try, at once: what the tries of a run do not reach is what counts here.
 _QUICK = {
@@ -113,16 +114,29 @@ def _again(field: Field, decision: Decision) -> None:
     publish(decision, field.before, f"run-{uuid.uuid4().hex[:8]}")
 
 
-def timed_rollback(base: Base, field: Field, times: int) -> tuple[float, float]:
-    """Return the longest of several rollbacks, to and fro, on a database and on a server, in seconds."""
+def timed(base: Base, field: Field, share: float, _: random.Random) -> SuiteResult:
+    """Roll back to and fro on a database and on a server; one that takes five seconds is a violation."""
+    tally = Tally(name="rollback, timed", whole=2 * ROLLBACKS)
+    direct, served = _rollbacks(base, field, part(ROLLBACKS, share))
+    for where, taken in (("SQLite", direct), ("MLflow's server", served)):
+        for number, seconds in enumerate(taken):
+            with tally.trial(f"rollback {number} on {where}"):
+                assert seconds < ROLLBACK_LIMIT_S, f"{seconds:.2f} s"
+    return tally.result(
+        f"at most {max(direct):.2f} s on SQLite, {max(served):.2f} s on a server; the limit is {ROLLBACK_LIMIT_S:.0f} s"
+    )
 
-    def measure(ground: Ground, model: str) -> float:
+
+def _rollbacks(base: Base, field: Field, times: int) -> tuple[list[float], list[float]]:
+    """Return the seconds of several rollbacks on a database and on a server."""
+
+    def measure(ground: Ground, model: str) -> list[float]:
         taken = []
         for number in range(times):
             begun = time.monotonic()
             rollback(ground.registry, model, "timed", to=str(1 + number % 2))
             taken.append(time.monotonic() - begun)
-        return max(taken)
+        return taken
 
     field.another_model()
     field.publish(field.next_decision())

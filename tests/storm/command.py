@@ -9,6 +9,7 @@ import random
 import shutil
 import sys
 import tempfile
+import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -18,52 +19,58 @@ from typing import TYPE_CHECKING
 from tests.storm.page import Storm, page
 from tests.storm.records import Suite, SuiteResult
 
+KEPT = Path(".storm.json")
+
 if TYPE_CHECKING:
     from tests.storm.material import Base
 
-_ROLLBACKS = 10
-
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the suites, write the page, print one line of JSON; 1 when anything was violated."""
+    """Run the suites, write the page after each, print one line of JSON; 1 when anything was violated.
+
+    What other suites gave before is kept beside the page's trials, so that suites can be run one by one.
+    """
     parser = argparse.ArgumentParser(prog="python -m tests.storm", description="Trials of what must never go wrong.")
     parser.add_argument("page", type=Path, help="the page to write")
     parser.add_argument("--share", type=float, default=1.0, help="which part of the trials of each suite (1)")
     parser.add_argument("--shares", default="", metavar="SUITE=SHARE,...", help="another share for some suites")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--only", default="", metavar="SUITE,...", help="these suites alone")
+    parser.add_argument(
+        "--only", default="", metavar="SUITE,...", help="these suites alone; what others gave before stays"
+    )
     parser.add_argument("--no-postgres", action="store_true", help="on SQLite alone")
     chosen = parser.parse_args(arguments)
     shares = {
         name: float(share) for name, _, share in (each.partition("=") for each in chosen.shares.split(",") if each)
     }
+    storm = Storm.kept(KEPT, chosen.seed) if chosen.only else Storm(seed=chosen.seed)
+    broken: list[str] = []
     with _work() as folder, grounds(folder, with_postgres=not chosen.no_postgres) as bases:
-        storm = _all(bases, folder, chosen, shares)
-    chosen.page.write_text(page(storm), encoding="utf-8")
-    violations = [line for result in storm.results for line in result.violations]
-    print(json.dumps({"trials": sum(r.trials for r in storm.results), "violations": violations}))
-    return 1 if violations else 0
-
-
-def _all(bases: list[Base], folder: Path, chosen: argparse.Namespace, shares: dict[str, float]) -> Storm:
-    from tests.storm import calls
-
-    results = []
-    for name, suite in suites(bases, folder).items():
-        if chosen.only and name not in chosen.only.split(","):
-            continue
-        result = suite(shares.get(name, chosen.share), random.Random(f"{chosen.seed} {name}"))
-        results.append(result)
-        print(
-            f"{name}: {result.trials} trials, {len(result.violations)} violations, {result.seconds:.0f} s",
-            file=sys.stderr,
+        for name, suite in suites(bases, folder).items():
+            if chosen.only and name not in chosen.only.split(","):
+                continue
+            try:
+                result = suite(shares.get(name, chosen.share), random.Random(f"{chosen.seed} {name}"))
+            except Exception:  # a broken suite is no reason to make no other trials
+                traceback.print_exc()
+                broken.append(name)
+                continue
+            storm = storm.with_result(name, result)
+            storm.keep(KEPT)
+            chosen.page.write_text(page(storm), encoding="utf-8")
+            _say(name, result)
+    violations = [line for result in storm.results.values() for line in result.violations]
+    print(
+        json.dumps(
+            {"trials": sum(r.trials for r in storm.results.values()), "violations": violations, "broken": broken}
         )
-        for line in result.violations:
-            print(f"  {line}", file=sys.stderr)
-        sys.stderr.flush()
-    with calls.field_on(bases[0]) as field:
-        rollback_s = calls.timed_rollback(bases[0], field, _ROLLBACKS)
-    return Storm(results=tuple(results), seed=chosen.seed, rollback_s=rollback_s)
+    )
+    return 1 if violations or broken else 0
+
+
+def _say(name: str, result: SuiteResult) -> None:
+    lines = [f"{name}: {result.trials} trials, {len(result.violations)} violations, {result.seconds:.0f} s"]
+    print("\n  ".join((*lines, *result.violations)), file=sys.stderr, flush=True)
 
 
 def suites(bases: list[Base], folder: Path) -> dict[str, Suite]:
@@ -78,10 +85,15 @@ def suites(bases: list[Base], folder: Path) -> dict[str, Suite]:
         with calls.field_on(bases[0]) as field:
             return calls.every_call(field, share, rng)
 
+    def timed(share: float, rng: random.Random) -> SuiteResult:
+        with calls.field_on(bases[0]) as field:
+            return calls.timed(bases[0], field, share, rng)
+
     return {
         "stops": partial(stops.every_place, bases),
         "kills": partial(kills.at_any_time, bases),
         "calls": spoiled,
+        "rollback": timed,
         **{f"crowd{size}": suite for size, suite in zip(crowd.SIZES, crowd.suites(bases), strict=True)},
         "tampering": partial(tampering.every_kind, bases[0]),
         "bundles": lambda share, rng: strangers.bundles(at("bundles"), share, rng),

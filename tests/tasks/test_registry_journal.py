@@ -153,6 +153,29 @@ def test_a_journal_that_was_tampered_with_is_read_as_far_as_it_verifies_and_mend
     assert history(registry, MODEL)[: len(before)] == before
 
 
+ROWS_GONE = {
+    "two newest": "DELETE FROM {table} WHERE name = '{journal}' AND version > 1",
+    "anchor far out": "UPDATE registered_model_tags SET value = '900 x' WHERE name = '{model}' AND '{table}' != ''",
+}
+
+
+@pytest.mark.parametrize("kind", ROWS_GONE)
+def test_a_person_mends_a_journal_whose_rows_were_deleted_in_the_database_at_the_first_try(
+    kind: str, three: tuple[Decision, ...], registry: Registry, tmp_path: Path
+) -> None:
+    """MLflow then gives the numbers anew, and the anchor names one that the journal has not reached."""
+    with sqlite3.connect(registry.tracking_uri.removeprefix("sqlite:///")) as database:
+        for table in ("model_version_tags", "model_versions"):
+            database.execute(ROWS_GONE[kind].format(table=table, journal=JOURNAL, model=MODEL))
+    with pytest.raises(InfrastructureError, match="is damaged"):
+        reconcile(registry, MODEL)
+    rollback(registry, MODEL, "looked at it", to="1")
+    assert in_use(registry) == ("1", 0)
+    put_into_production(registry, decision_on(tmp_path, "next"))
+    assert in_use(registry) == ("4", 0)
+    assert reconcile(registry, MODEL) == ()
+
+
 @pytest.mark.parametrize(
     ("how", "also"),
     [
