@@ -23,7 +23,7 @@ from parsimony.flows.upkeep.leftovers import clear, running
 from parsimony.measurement.energy import Meter, meter
 from parsimony.measurement.records import TargetSettings
 from parsimony.tasks.builder import Build, building
-from parsimony.tasks.publish import PENDING, settle
+from parsimony.tasks.publish import may_have_promoted, settle
 from parsimony.tasks.registry.artifact_store import try_artifacts
 from parsimony.tasks.registry.promotion import reconcile
 from parsimony.tasks.registry.tracking import Registry
@@ -113,6 +113,6 @@ def session(plan: Plan) -> Iterator[Session]:
                 yield run
             except BaseException:
                 # A run that may have promoted leaves its folder, which is the evidence.
-                if not (run.folder / PENDING).exists():
+                if not may_have_promoted(run.folder):
                     shutil.rmtree(run.folder, ignore_errors=True)
                 raise

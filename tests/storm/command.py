@@ -90,17 +90,17 @@ def suites(bases: list[Base], folder: Path) -> dict[str, Suite]:
             return calls.timed(bases[0], field, share, rng)
 
     return {
-        "stops": partial(stops.every_place, bases),
-        "kills": partial(kills.at_any_time, bases),
         "calls": spoiled,
         "rollback": timed,
-        **{f"crowd{size}": suite for size, suite in zip(crowd.SIZES, crowd.suites(bases), strict=True)},
+        "secrets": partial(secrets.everywhere, bases[0]),
         "tampering": partial(tampering.every_kind, bases[0]),
         "bundles": lambda share, rng: strangers.bundles(at("bundles"), share, rng),
-        "graphs": lambda share, rng: strangers.graphs(at("graphs"), share, rng),
         "tables": lambda share, rng: strangers.tables(at("tables"), share, rng),
+        "kills": partial(kills.at_any_time, bases),
+        **{f"crowd{size}": suite for size, suite in zip(crowd.SIZES, crowd.suites(bases), strict=True)},
+        "stops": partial(stops.every_place, bases),
+        "graphs": lambda share, rng: strangers.graphs(at("graphs"), share, rng),
         "bases": lambda share, rng: strangers.bases(at("bases"), share, rng),
-        "secrets": partial(secrets.everywhere, bases[0]),
         "turns": lambda share, rng: turns.every_order(at("turns"), share, rng),
         "runs": lambda share, rng: runs.killed(at("runs"), share, rng),
     }

@@ -89,7 +89,8 @@ def told_what_is(ground: Ground, state: checker.Facts) -> None:
         receipt = folder / "receipt.json"
         if receipt.is_file() and state.head.said["digest"] in receipt.read_text() and "run-" in folder.name:
             promoted = state.head.said["reason"] in receipt.read_text()
-            assert not promoted or (folder / "promotion-pending").exists(), f"{folder.name} forgot that it promoted"
+            marks = [(folder / mark).exists() for mark in ("promotion-pending", "promoted")]
+            assert not promoted or any(marks), f"{folder.name} forgot that it promoted"
 
 
 def finish(ground: Ground, verb: Verb) -> None:

@@ -33,7 +33,7 @@ from parsimony.decision.records import Decision
 from parsimony.errors import InfrastructureError, PlanError
 from parsimony.flows.cli.main import main
 from parsimony.tasks import champion as champions
-from parsimony.tasks.publish import PENDING, publish, settle
+from parsimony.tasks.publish import PENDING, PROMOTED, may_have_promoted, publish, settle
 from parsimony.tasks.registry.artifact_store import try_artifacts
 from parsimony.tasks.registry.holds import hold, release, standing
 from parsimony.tasks.registry.journal import look
@@ -414,6 +414,7 @@ def test_evidence_of_a_promotion_that_may_have_happened_is_marked_and_settled(
     assert (run / PENDING).exists()
     settle(registry, run.parent)
     assert not (run / PENDING).exists()
+    assert may_have_promoted(run)
 
     def refused(*arguments: Any) -> None:
         raise PlanError("held")
@@ -424,6 +425,13 @@ def test_evidence_of_a_promotion_that_may_have_happened_is_marked_and_settled(
     with pytest.raises(PlanError):
         publish.fn(replace(decision_on(tmp_path, "b"), reference="b"), registry, other)
     assert not (other / PENDING).exists()
+    assert not may_have_promoted(other)
+
+
+def test_a_run_that_promoted_is_marked_as_evidence(registry: Registry, tmp_path: Path, prefect_backend: None) -> None:
+    (run := tmp_path / "runs" / "one").mkdir(parents=True)
+    publish.fn(replace(decision_on(tmp_path, "a"), reference="a"), registry, run)
+    assert {path.name for path in run.iterdir()} == {"receipt.json", "report.html", "report.md", PROMOTED}
 
 
 # --- bundles that do not come back ----------------------------------------------------------------
