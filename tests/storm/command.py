@@ -7,6 +7,7 @@ import json
 import os
 import random
 import shutil
+import signal
 import sys
 import tempfile
 import traceback
@@ -38,16 +39,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--only", default="", metavar="SUITE,...", help="these suites alone; what others gave before stays"
     )
+    parser.add_argument("--skip", default="", metavar="SUITE,...", help="not these suites")
     parser.add_argument("--no-postgres", action="store_true", help="on SQLite alone")
     chosen = parser.parse_args(arguments)
     shares = {
         name: float(share) for name, _, share in (each.partition("=") for each in chosen.shares.split(",") if each)
     }
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # servers and files go with it
     storm = Storm.kept(KEPT, chosen.seed) if chosen.only else Storm(seed=chosen.seed)
     broken: list[str] = []
     with _work() as folder, grounds(folder, with_postgres=not chosen.no_postgres) as bases:
         for name, suite in suites(bases, folder).items():
-            if chosen.only and name not in chosen.only.split(","):
+            if (chosen.only and name not in chosen.only.split(",")) or name in chosen.skip.split(","):
                 continue
             try:
                 result = suite(shares.get(name, chosen.share), random.Random(f"{chosen.seed} {name}"))
@@ -92,16 +95,16 @@ def suites(bases: list[Base], folder: Path) -> dict[str, Suite]:
     return {
         "calls": spoiled,
         "rollback": timed,
-        "secrets": partial(secrets.everywhere, bases[0]),
+        "stops": partial(stops.every_place, bases),
+        "kills": partial(kills.at_any_time, bases),
         "tampering": partial(tampering.every_kind, bases[0]),
         "bundles": lambda share, rng: strangers.bundles(at("bundles"), share, rng),
         "tables": lambda share, rng: strangers.tables(at("tables"), share, rng),
-        "kills": partial(kills.at_any_time, bases),
-        **{f"crowd{size}": suite for size, suite in zip(crowd.SIZES, crowd.suites(bases), strict=True)},
-        "stops": partial(stops.every_place, bases),
         "graphs": lambda share, rng: strangers.graphs(at("graphs"), share, rng),
-        "bases": lambda share, rng: strangers.bases(at("bases"), share, rng),
+        **{f"crowd{size}": suite for size, suite in zip(crowd.SIZES, crowd.suites(bases), strict=True)},
+        "secrets": partial(secrets.everywhere, bases[0]),
         "turns": lambda share, rng: turns.every_order(at("turns"), share, rng),
+        "bases": lambda share, rng: strangers.bases(at("bases"), share, rng),
         "runs": lambda share, rng: runs.killed(at("runs"), share, rng),
     }
 

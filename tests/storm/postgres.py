@@ -87,5 +87,5 @@ def postgres() -> Iterator[Postgres]:
     try:
         yield Postgres(port=port)
     finally:
-        run("pg_ctl", "-m", "immediate", "-w", "stop")
+        run("pg_ctl", "-m", "fast", "-w", "stop")
         shutil.rmtree(data, ignore_errors=True)
