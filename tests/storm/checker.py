@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import sqlite3
+import tempfile
 from collections import defaultdict
-from collections.abc import Mapping
-from contextlib import closing
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -61,8 +63,7 @@ class Facts:
 
 def facts(ground: Ground, model: str) -> Facts:
     """Read a registry."""
-    uri = ground.registry.tracking_uri
-    with closing(_connection(uri)) as connection:
+    with _connected(ground.registry.tracking_uri) as connection:
         rows = _rows(connection)
     journal, versions = rows["tags"].get(model + JOURNAL, {}), rows["tags"].get(model, {})
     return Facts(
@@ -74,12 +75,21 @@ def facts(ground: Ground, model: str) -> Facts:
     )
 
 
-def _connection(uri: str) -> Any:
-    if uri.startswith("sqlite"):
-        return sqlite3.connect(f"file:{uri.removeprefix('sqlite:///')}?mode=ro", uri=True)
-    import psycopg2
+@contextmanager
+def _connected(uri: str) -> Iterator[Any]:
+    """Connect to the database; to a copy of SQLite's files, because opening one after a kill finishes what was begun."""
+    if not uri.startswith("sqlite"):
+        import psycopg2
 
-    return psycopg2.connect(uri.replace("+psycopg2", ""))
+        with closing(psycopg2.connect(uri.replace("+psycopg2", ""))) as connection:
+            yield connection
+        return
+    file = Path(uri.removeprefix("sqlite:///"))
+    with tempfile.TemporaryDirectory() as work:
+        for path in file.parent.glob(f"{file.name}*"):
+            shutil.copyfile(path, Path(work) / path.name)
+        with closing(sqlite3.connect(Path(work) / file.name)) as connection:
+            yield connection
 
 
 def _rows(connection: Any) -> dict[str, Any]:
