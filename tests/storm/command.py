@@ -12,7 +12,7 @@ import sys
 import tempfile
 import traceback
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +21,9 @@ from tests.storm.page import Storm, page
 from tests.storm.records import Suite, SuiteResult
 
 KEPT = Path(".storm.json")
+ON_A_REGISTRY = (
+    "stops", "kills", "calls", "crowd2", "crowd8", "crowd32", "tampering", "secrets", "rollback", "runs",
+)  # fmt: skip
 
 if TYPE_CHECKING:
     from tests.storm.material import Base
@@ -48,10 +51,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # servers and files go with it
     storm = Storm.kept(KEPT, chosen.seed) if chosen.only else Storm(seed=chosen.seed)
     broken: list[str] = []
-    with _work() as folder, grounds(folder, with_postgres=not chosen.no_postgres) as bases:
-        for name, suite in suites(bases, folder).items():
-            if (chosen.only and name not in chosen.only.split(",")) or name in chosen.skip.split(","):
-                continue
+    with _work() as folder, ExitStack() as stack:
+        for name, suite in _chosen(folder, chosen, stack).items():
             try:
                 result = suite(shares.get(name, chosen.share), random.Random(f"{chosen.seed} {name}"))
             except Exception:  # a broken suite is no reason to make no other trials
@@ -71,18 +72,43 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 1 if violations or broken else 0
 
 
+def _chosen(folder: Path, chosen: argparse.Namespace, stack: ExitStack) -> dict[str, Suite]:
+    """Return the suites that are asked for; servers and registries are started when one of them needs any."""
+
+    def takes(name: str) -> bool:
+        return (not chosen.only or name in chosen.only.split(",")) and name not in chosen.skip.split(",")
+
+    alone = {name: suite for name, suite in suites_of_files(folder).items() if takes(name)}
+    if not any(takes(name) for name in ON_A_REGISTRY):
+        return alone
+    bases = stack.enter_context(grounds(folder, with_postgres=not chosen.no_postgres))
+    return {name: suite for name, suite in suites(bases, folder).items() if takes(name)} | alone
+
+
 def _say(name: str, result: SuiteResult) -> None:
     lines = [f"{name}: {result.trials} trials, {len(result.violations)} violations, {result.seconds:.0f} s"]
     print("\n  ".join((*lines, *result.violations)), file=sys.stderr, flush=True)
 
 
-def suites(bases: list[Base], folder: Path) -> dict[str, Suite]:
-    """Return every suite by its name on the command line."""
-    from tests.storm import calls, crowd, kills, runs, secrets, stops, strangers, tampering, turns
+def suites_of_files(folder: Path) -> dict[str, Suite]:
+    """Return the suites that need no registry, by their names on the command line."""
+    from tests.storm import strangers, turns
 
-    def at(name: str) -> Path:
+    made = {
+        "bundles": strangers.bundles, "tables": strangers.tables, "graphs": strangers.graphs, "bases": strangers.bases,
+        "turns": turns.every_order,
+    }  # fmt: skip
+
+    def below(name: str, share: float, rng: random.Random) -> SuiteResult:
         (folder / name).mkdir()
-        return folder / name
+        return made[name](folder / name, share, rng)
+
+    return {name: partial(below, name) for name in made}
+
+
+def suites(bases: list[Base], folder: Path) -> dict[str, Suite]:
+    """Return the suites on a registry by their names on the command line."""
+    from tests.storm import calls, crowd, kills, runs, secrets, stops, tampering
 
     def spoiled(share: float, rng: random.Random) -> SuiteResult:
         with calls.field_on(bases[0]) as field:
@@ -92,21 +118,22 @@ def suites(bases: list[Base], folder: Path) -> dict[str, Suite]:
         with calls.field_on(bases[0]) as field:
             return calls.timed(bases[0], field, share, rng)
 
-    return {
-        "calls": spoiled,
-        "rollback": timed,
+    def whole_runs(share: float, rng: random.Random) -> SuiteResult:
+        (folder / "whole-runs").mkdir()
+        return runs.killed(folder / "whole-runs", share, rng)
+
+    crowds = dict(zip(("crowd2", "crowd8", "crowd32"), crowd.suites(bases), strict=True))
+    made: dict[str, Suite] = {
         "stops": partial(stops.every_place, bases),
         "kills": partial(kills.at_any_time, bases),
+        "calls": spoiled,
+        **crowds,
         "tampering": partial(tampering.every_kind, bases[0]),
-        "bundles": lambda share, rng: strangers.bundles(at("bundles"), share, rng),
-        "tables": lambda share, rng: strangers.tables(at("tables"), share, rng),
-        "graphs": lambda share, rng: strangers.graphs(at("graphs"), share, rng),
-        **{f"crowd{size}": suite for size, suite in zip(crowd.SIZES, crowd.suites(bases), strict=True)},
         "secrets": partial(secrets.everywhere, bases[0]),
-        "turns": lambda share, rng: turns.every_order(at("turns"), share, rng),
-        "bases": lambda share, rng: strangers.bases(at("bases"), share, rng),
-        "runs": lambda share, rng: runs.killed(at("runs"), share, rng),
+        "rollback": timed,
+        "runs": whole_runs,
     }
+    return {name: made[name] for name in ON_A_REGISTRY}
 
 
 @contextmanager
