@@ -79,7 +79,8 @@ Made by `make storm` with seed {storm.seed} on {datetime.datetime.now(datetime.U
 def _conclusion(results: Sequence[SuiteResult]) -> str:
     trials, violations = sum(r.trials for r in results), sum(len(r.violations) for r in results)
     fewer = [result.name for result in results if result.trials < result.whole]
-    said = f"**{trials:,} trials, {violations} violations.**" if violations else f"**{trials:,} trials, no violation.**"
+    counted = {0: "no violation", 1: "1 violation"}.get(violations, f"{violations} violations")
+    said = f"**{trials:,} trials, {counted}.**"
     meaning = (
         " Whatever was killed, lost, raced or changed by hand, the model in production was complete, judged, and what its digest says; the next run put things right."
         if not violations
@@ -108,4 +109,5 @@ def _violations(lines: list[str]) -> str:
 
 
 def _machine() -> str:
-    return f"{cpu.cpu()}, {machine.cores()} cores, shared with other work"
+    cores = machine.cores()
+    return f"{cpu.cpu()}, {cores} {'core' if cores == 1 else 'cores'} of a machine that did other work beside it"
