@@ -143,7 +143,8 @@ def test_bounds_and_page() -> None:
     for number in range(3):
         with tally.trial(f"seed {number}"):
             assert number != 1, "it is one"
-    shown = page(Storm(seed=5).with_result("suite", tally.result("a remark")))
+    shown = page(Storm(seed=5).with_result("stops", tally.result("a remark")))
     assert "**3 trials, 1 violation.**" in shown and "- suite: seed 1: it is one" in shown
     assert "Fewer trials than a whole storm has were made in: suite." in shown
+    assert "Not one trial was made of: kills, calls, " in shown
     assert "| suite | 3 | 4 | 1 | 86.46% | 0 | a remark |" in shown

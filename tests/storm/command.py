@@ -18,13 +18,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.storm.page import Storm, page
-from tests.storm.records import Suite, SuiteResult
+from tests.storm.records import ON_A_REGISTRY, ON_FILES, Suite, SuiteResult
 
 KEPT = Path(".storm.json")
-ON_A_REGISTRY = (
-    "stops", "kills", "calls", "crowd2", "crowd8", "crowd32", "tampering", "secrets", "rollback", "runs",
-)  # fmt: skip
-
 if TYPE_CHECKING:
     from tests.storm.material import Base
 
@@ -103,7 +99,7 @@ def suites_of_files(folder: Path) -> dict[str, Suite]:
         (folder / name).mkdir()
         return made[name](folder / name, share, rng)
 
-    return {name: partial(below, name) for name in made}
+    return {name: partial(below, name) for name in ON_FILES}
 
 
 def suites(bases: list[Base], folder: Path) -> dict[str, Suite]:

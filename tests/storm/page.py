@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import datetime
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from parsimony.measurement import machine
 from parsimony.runtimes import cpu
-from tests.storm.records import SuiteResult
+from tests.storm.records import ON_A_REGISTRY, ON_FILES, SuiteResult
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,11 +42,12 @@ class Storm:
 def page(storm: Storm) -> str:
     """Return the page as Markdown."""
     results = storm.results.values()
-    rows = "\n".join(_row(result) for result in results)
+    order = [storm.results[name] for name in (*ON_A_REGISTRY, *ON_FILES) if name in storm.results]
+    rows = "\n".join(_row(result) for result in order)
     violations = [f"- {result.name}: {line}" for result in results for line in result.violations]
     return f"""# Reliability: what was tried, and how often it went wrong
 
-{_conclusion(list(results))}
+{_conclusion(storm)}
 
 | suite | trials | of a whole storm | violations | 95 % upper bound | seconds | remark |
 |---|---:|---:|---:|---:|---:|---|
@@ -66,7 +67,7 @@ Made by `make storm` with seed {storm.seed} on {datetime.datetime.now(datetime.U
   a known bad one that was taken. Bundles are tried out as the product does it, one in ten in a new process, the others in a copy of one that has loaded the libraries.
 - **Upper bound**: with no violation in n independent trials the rate is below about 3/n at 95 % confidence (Clopper and Pearson, one-sided). It is a bound for the kind of trial that
   was made, not for everything that can happen. States of two actors are counted, not drawn: the bound says nothing there.
-- A violation is named with what repeats it: `python -m tests.storm OUT.md --only SUITE --seed {storm.seed}`. A seeded part of every suite is in the tests (`tests/test_storm.py`).
+- A violation is named with what repeats it: `python -m tests.storm OUT.md --only SUITE --seed {storm.seed}`, and the share that it had. A seeded part of every suite is in the tests (`tests/test_storm.py`).
 
 ## What is not covered
 - Power that fails: `kill -9` keeps what the kernel has not yet written. Full disks and a clock that jumps are tested one by one, not here.
@@ -76,7 +77,8 @@ Made by `make storm` with seed {storm.seed} on {datetime.datetime.now(datetime.U
 """
 
 
-def _conclusion(results: Sequence[SuiteResult]) -> str:
+def _conclusion(storm: Storm) -> str:
+    results = storm.results.values()
     trials, violations = sum(r.trials for r in results), sum(len(r.violations) for r in results)
     fewer = [result.name for result in results if result.trials < result.whole]
     counted = {0: "no violation", 1: "1 violation"}.get(violations, f"{violations} violations")
@@ -87,7 +89,9 @@ def _conclusion(results: Sequence[SuiteResult]) -> str:
         else " Each is named below."
     )
     short = f" Fewer trials than a whole storm has were made in: {', '.join(fewer)}." if fewer else ""
-    return said + meaning + short
+    missing = [name for name in (*ON_A_REGISTRY, *ON_FILES) if name not in storm.results]
+    none = f" Not one trial was made of: {', '.join(missing)}." if missing else ""
+    return said + meaning + short + none
 
 
 def _row(result: SuiteResult) -> str:

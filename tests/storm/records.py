@@ -10,6 +10,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 CONFIDENCE = 0.95
+# The names of the suites on the command line: those on a registry, and those on files alone.
+ON_A_REGISTRY = (
+    "stops", "kills", "calls", "crowd2", "crowd8", "crowd32", "tampering", "secrets", "rollback", "runs",
+)  # fmt: skip
+ON_FILES = ("bundles", "tables", "graphs", "bases", "turns")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
