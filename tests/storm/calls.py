@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import time
 import uuid
@@ -115,17 +116,18 @@ def _again(field: Field, decision: Decision) -> None:
 def timed(base: Base, field: Field, share: float, _: random.Random) -> SuiteResult:
     """Roll back to and fro on a database and on a server; one that takes five seconds is a violation."""
     tally = Tally(name="rollback, timed", whole=2 * ROLLBACKS)
-    direct, served = _rollbacks(base, field, part(ROLLBACKS, share))
+    direct, served = rollbacks(base, field, part(ROLLBACKS, share))
     for where, taken in (("SQLite", direct), ("MLflow's server", served)):
         for number, seconds in enumerate(taken):
             with tally.trial(f"rollback {number} on {where}"):
                 assert seconds < ROLLBACK_LIMIT_S, f"{seconds:.2f} s"
-    return tally.result(
+    longest = (
         f"at most {max(direct):.2f} s on SQLite, {max(served):.2f} s on a server; the limit is {ROLLBACK_LIMIT_S:.0f} s"
     )
+    return tally.result(f"{longest}; load of the machine {os.getloadavg()[0]:.0f}")
 
 
-def _rollbacks(base: Base, field: Field, times: int) -> tuple[list[float], list[float]]:
+def rollbacks(base: Base, field: Field, times: int) -> tuple[list[float], list[float]]:
     """Return the seconds of several rollbacks on a database and on a server."""
 
     def measure(ground: Ground, model: str) -> list[float]:
