@@ -67,7 +67,7 @@ Made by `make storm` with seed {storm.seed} on {datetime.datetime.now(datetime.U
   a known bad one that was taken. Bundles are tried out as the product does it, one in ten in a new process, the others in a copy of one that has loaded the libraries.
 - **Upper bound**: with no violation in n independent trials the rate is below about 3/n at 95 % confidence (Clopper and Pearson, one-sided). It is a bound for the kind of trial that
   was made, not for everything that can happen. States of two actors are counted, not drawn: the bound says nothing there.
-- A violation is named with what repeats it: `python -m tests.storm OUT.md --only SUITE --seed {storm.seed}`, and the share that it had. A seeded part of every suite is in the tests (`tests/test_storm.py`).
+- A violation is named with what repeats it: `python -m tests.storm OUT.md --only SUITE --seed {storm.seed}`, and the share that it had. A seeded part is in the tests (`tests/test_storm.py`); two actors, broken bases and killed runs have tests of their own.
 
 ## What is not covered
 - Power that fails: `kill -9` keeps what the kernel has not yet written. Full disks and a clock that jumps are tested one by one, not here.
