@@ -11,7 +11,7 @@ JOBS ?= auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 # Pages are looked at in a real browser; where there is none, those tests are left out, and this is said.
 BROWSER := $(shell command -v chromium || command -v chromium-browser || command -v google-chrome)
 
-.PHONY: help setup demo test test-long check lint types simulate replay instrument mutate bench clean
+.PHONY: help setup demo test test-long check lint types simulate replay instrument mutate storm bench clean
 help:
 	@echo "make demo   run the pipeline on the built-in data"
 	@echo "make test   the tests          make check  lint, types and quick tests"
@@ -19,6 +19,7 @@ help:
 	@echo "make simulate   how often the decision is wrong, and how often it finds what is there"
 	@echo "make replay   what each rule makes of kept runs (HOMES=\"one another\")"
 	@echo "make mutate   how many changes to the arithmetic of the decision its tests notice"
+	@echo "make storm   kills, lost calls, races, tampering and hostile files by the hundred (SHARE=0.1)"
 	@echo "make instrument   how often a verdict about speed is wrong, on work that is known beforehand"
 	@echo "make bench   what others make of the same reference, beside what is promoted (PLAN=plan.toml)"
 	@echo "make clean  forget everything that runs and tests have kept"
@@ -82,6 +83,11 @@ $(MUTATE)/.ready: requirements.lock Makefile
 	@$(MUTATE)/bin/pip install -q --disable-pip-version-check -c requirements.lock \
 		mutmut==3.8.1 numpy pytest scipy scikit-learn
 	@touch $@
+
+# Thousands of trials: some hours on one core. PostgreSQL is Debian's (apt-get install postgresql); without it, SQLite alone.
+SHARE ?= 1
+storm: $(READY)
+	@$(BIN)/python -m tests.storm docs/reliability.md --share $(SHARE)
 
 # Two hundred repetitions, quiet and with a loaded core: a quarter of an hour; longer with BUNDLE=folder, which is compared with itself.
 BUNDLE ?=

@@ -26,7 +26,7 @@ from parsimony.measurement.host_lock import host_lock
 from parsimony.measurement.records import TargetSettings
 from parsimony.reporting.formatting import duration
 from parsimony.tasks.builder import Build, building
-from parsimony.tasks.publish import PENDING, settle
+from parsimony.tasks.publish import may_have_promoted, settle
 from parsimony.tasks.registry.artifact_store import try_artifacts
 from parsimony.tasks.registry.promotion import reconcile
 from parsimony.tasks.registry.tracking import Registry
@@ -125,6 +125,6 @@ def _opened(plan: Plan, where: Settings, targets: tuple[TargetSettings, ...]) ->
                 yield run
             except BaseException:
                 # A run that may have promoted leaves its folder, which is the evidence.
-                if not (run.folder / PENDING).exists():
+                if not may_have_promoted(run.folder):
                     shutil.rmtree(run.folder, ignore_errors=True)
                 raise

@@ -12,6 +12,7 @@ from pathlib import Path
 from parsimony.errors import InfrastructureError
 from parsimony.files import home as home_in
 from parsimony.tasks.registry import database
+from parsimony.tasks.registry.log_masking import mask_logs
 
 # Defaults for the libraries: no telemetry, no progress bars in logs, nothing executed from a registry, quick to fail.
 _DEFAULTS = {
@@ -114,6 +115,7 @@ def _file(home: Path) -> Path:
 
 
 def _set_defaults(environment: MutableMapping[str, str], home: Path) -> None:
+    mask_logs()  # before any library logs an address
     for name, value in _DEFAULTS.items():
         environment.setdefault(name, value)
     known = {name: environment[name] for name in _NO_PROXY if name in environment}

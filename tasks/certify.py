@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from parsimony.decision.certification import on_predictions
 from parsimony.decision.records import Rules
 from parsimony.decision.shortlist import Shortlist
 from parsimony.decision.verdicts import Entry
+from parsimony.errors import BundleError
 from parsimony.measurement.prediction_cache import predictions_of
 from parsimony.measurement.records import TargetSettings
 from parsimony.reporting.evidence import prediction_file, write_predictions
@@ -36,21 +38,49 @@ def certify(
 ) -> list[Entry]:
     """Return the entries with certificates: those of the sequence, and the champion's, which is tested by itself.
 
-    The predictions on both splits are kept in the run's folder.
+    The predictions on both splits are kept in the run's folder. A candidate that cannot be predicted with on the test split is
+    returned without its bundle, with the reason, and the sequence goes on without it: that is known from texts alone, before any
+    label is looked at, so the order of the others is as fixed as it was. The reference raises BundleError.
     """
-    labels = splits.dataset.labels
-    bundles = {entry.id: entry.bundle for entry in entries}
     for entry in entries:
         if entry.predictions is not None:
-            write_predictions(prediction_file(place.folder, entry.id, "validation"), entry.predictions, labels)
+            file = prediction_file(place.folder, entry.id, "validation")
+            write_predictions(file, entry.predictions, splits.dataset.labels)
+    while True:
+        by_id = {entry.id: entry for entry in entries}
+        tests = on_predictions(
+            procedure.test_set(splits), partial(_predictions, by_id, splits, place), reference, rules
+        )
+        try:
+            return procedure.certify(entries, chosen, tests)
+        except _UnusableError as error:
+            if error.name == reference:
+                raise
+            chosen = replace(chosen, order=tuple(name for name in chosen.order if name != error.name))
+            entries = [_without_bundle(entry, error) if entry.id == error.name else entry for entry in entries]
 
-    def predictions(name: str) -> np.ndarray:
-        bundle = bundles[name]
-        if bundle is None:
-            raise ValueError(f"{name} has no bundle to certify")
-        classes = predictions_of(bundle, splits.texts("test"), place.target, place.home / "predictions").classes
-        write_predictions(prediction_file(place.folder, name, "test"), classes, labels)
-        return classes
 
-    tests = on_predictions(procedure.test_set(splits), predictions, reference, rules)
-    return procedure.certify(entries, chosen, tests)
+class _UnusableError(BundleError):
+    """A candidate cannot be predicted with on the test split."""
+
+    def __init__(self, name: str, error: BundleError) -> None:
+        super().__init__(f"{name} cannot be predicted with on the test split: {error}")
+        self.name, self.why = name, str(error)
+
+
+def _predictions(by_id: Mapping[str, Entry], splits: Splits, place: Place, name: str) -> np.ndarray:
+    """Return a candidate's class numbers on the test split, which are made once, and keep them in the run's folder."""
+    bundle = by_id[name].bundle
+    if bundle is None:
+        raise ValueError(f"{name} has no bundle to certify")
+    try:
+        predicted = predictions_of(bundle, splits.texts("test"), place.target, place.home / "predictions")
+    except BundleError as error:
+        raise _UnusableError(name, error) from error
+    write_predictions(prediction_file(place.folder, name, "test"), predicted.classes, splits.dataset.labels)
+    return predicted.classes
+
+
+def _without_bundle(entry: Entry, error: _UnusableError) -> Entry:
+    obstacle = f"it cannot be predicted with on the test split: {error.why}"[:300]
+    return replace(entry, bundle=None, predictions=None, validation=None, obstacle=obstacle)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
@@ -26,7 +26,7 @@ from parsimony.tasks.registry.tracking import Recorded, Registry, attach, record
 from parsimony.tasks.registry.versions import register, winner_of
 from parsimony.tasks.validation.quarantine import QUARANTINE
 
-PENDING = "promotion-pending"
+PENDING, PROMOTED = "promotion-pending", "promoted"
 RECEIPT, PAGE, TEXT = "receipt.json", "report.html", "report.md"
 
 
@@ -44,7 +44,7 @@ def publish(decision: Decision, registry: Registry, folder: Path) -> Published:
     """Record the decision in MLflow, register its winner, write the report, promote; return the decision with its receipt.
 
     The order matters: everything that a version needs, and the evidence for it, exists before the journal names it. A folder
-    with the file `promotion-pending` is of a run of which it is not known whether it promoted.
+    with the file `promotion-pending` is of a run of which it is not known whether it promoted, one with `promoted` of one that did.
     """
     recorded = record(registry, decision, tags=_run_tags())
     verified = _version(decision, registry, recorded)
@@ -103,7 +103,7 @@ def _version(decision: Decision, registry: Registry, recorded: Recorded) -> Veri
 
 @contextmanager
 def _pending(folder: Path) -> Iterator[None]:
-    """Mark a run's folder while it may be promoting; a refusal that is certain takes the mark away."""
+    """Mark a run's folder while it may be promoting, and when it has; a refusal that is certain takes the mark away."""
     (folder / PENDING).touch()
     try:
         yield
@@ -112,18 +112,24 @@ def _pending(folder: Path) -> Iterator[None]:
     except ParsimonyError:
         (folder / PENDING).unlink()
         raise
-    (folder / PENDING).unlink()
+    (folder / PENDING).rename(folder / PROMOTED)
+
+
+def may_have_promoted(folder: Path) -> bool:
+    """Say whether a run's folder is the evidence of a promotion, or may be: whatever comes after it, the folder stays."""
+    return any((folder / mark).exists() for mark in (PENDING, PROMOTED))
 
 
 def settle(registry: Registry, runs: Path) -> None:
-    """Take the mark from every run below `runs` whose promotion is in the journal: it was killed when it had promoted."""
+    """Settle the mark of every run below `runs` whose promotion is in the journal: it was killed when it had promoted."""
     for mark in runs.glob(f"*/{PENDING}"):
         if not (mark.parent / RECEIPT).is_file():
             continue
         paper = json.loads((mark.parent / RECEIPT).read_text(encoding="utf-8"))
         counted = history(registry, paper["model"])
         if any(e.digest == paper["winner"]["digest"] and e.reason == paper["reason"] for e in counted):
-            mark.unlink(missing_ok=True)
+            with suppress(FileNotFoundError):  # another run was faster
+                mark.rename(mark.with_name(PROMOTED))
 
 
 def write_files(decision: Decision, paper: dict[str, object], folder: Path) -> dict[str, Path]:

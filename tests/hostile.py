@@ -10,8 +10,9 @@ import json
 import os
 import random
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -542,3 +543,55 @@ def mutated(content: bytes, rng: random.Random) -> bytes:
             changed[at] = rng.choice((0, 127, 128, 255))
         changed = changed or bytearray(b"\0")
     return bytes(changed)
+
+
+# --- drawn from a seed ----------------------------------------------------------------------------
+
+_ODD = (
+    None, True, -1, 0, 2**31, 2**63, 10**400, 1e308, float("nan"), "", "a" * 70_000, "\ud800", "\u202e", "../" + SECRET, "/dev/zero", [], {}, [[]] * 900,
+    {"Regex": "(a+)+$"}, {"String": ""}, "(a|aa)+$", ["a", "b"], {"type": "Sequence", "normalizers": []},
+)  # fmt: skip
+
+
+def drawn(seed: int) -> Case:
+    """Return a case that a seed decides: a sound bundle with a file or two of which something is changed at random."""
+
+    def write(folder: Path) -> None:
+        rng = random.Random(seed)
+        write_tiny_bundle(folder)
+        for name in rng.sample((MODEL, TOKENIZER, TOKENIZER, LABELS, MANIFEST), rng.randint(1, 2)):
+            path = folder / name
+            content = path.read_bytes()
+            path.write_bytes(mutated(content, rng) if name == MODEL or rng.random() < 0.2 else _odd(content, rng))
+            if name != MANIFEST:
+                vouch(folder)
+
+    return write
+
+
+def _odd(content: bytes, rng: random.Random) -> bytes:
+    """Return a JSON document with a value or two replaced, doubled or taken away."""
+    try:
+        document = json.loads(content)
+    except ValueError:
+        return mutated(content, rng)
+    for _ in range(rng.randint(1, 3)):
+        places = list(_places(document))
+        if not places:
+            break
+        where, key = rng.choice(places)
+        if isinstance(where, dict) and rng.random() < 0.2:
+            del where[key]
+        else:
+            where[key] = rng.choice(_ODD)
+    return json.dumps(document).encode()
+
+
+def _places(document: object) -> Iterator[tuple[Any, Any]]:
+    """Yield every place of a document that holds a value: the object or list, and the key or number."""
+    parts = (
+        document.items() if isinstance(document, dict) else enumerate(document) if isinstance(document, list) else ()
+    )
+    for key, value in list(parts):
+        yield document, key
+        yield from _places(value)

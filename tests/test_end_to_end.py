@@ -18,7 +18,10 @@ from parsimony.bundle.folder import describe
 from parsimony.data.table import Table
 from parsimony.errors import DataError
 from parsimony.flows.cli.main import main
+from parsimony.flows.plan_file import load
+from parsimony.flows.session import session
 from parsimony.reporting.evidence import prediction_file
+from parsimony.tasks.publish import PENDING, PROMOTED
 from parsimony.tasks.registry.ledger import questions, record_question
 from parsimony.tasks.registry.tracking import Registry
 
@@ -278,6 +281,23 @@ def test_a_second_run_trains_nothing_and_keeps_the_champion(
     assert {p.name: p.stat().st_mtime_ns for p in (work / "home" / "checkpoints").iterdir()} == trained
     main(["history", "tiny", "--json"])
     assert len(json.loads(capsys.readouterr().out)) == 1
+
+
+@pytest.mark.parametrize("mark", [PENDING, PROMOTED, "another"])
+def test_what_fails_after_a_promotion_leaves_the_evidence_of_it(mark: str, work: Path) -> None:
+    """Prefect that cannot be told how the task ended, a Ctrl-C in the last moment: the run's folder went."""
+
+    def interrupted() -> None:
+        with session(load(work / "plan.toml")) as run:
+            folders.append(run.folder)
+            (run.folder / mark).touch()
+            raise KeyboardInterrupt
+
+    folders: list[Path] = []
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert folders[0].exists() == (mark != "another")
+    shutil.rmtree(folders[0], ignore_errors=True)
 
 
 def test_predict_and_pyfunc_predict_alike(

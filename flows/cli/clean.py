@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 from collections import Counter
 from typing import TYPE_CHECKING
 
@@ -20,7 +21,7 @@ _DAYS, _KEEP = 14.0, 20
 
 def add(verbs: Verbs) -> None:
     """Declare the verb."""
-    purpose = "remove rejected bundles, old checkpoints and what killed runs left"
+    purpose = "remove rejected bundles, here and in MLflow, old checkpoints and what killed runs left"
     parser = verb(verbs, clean, "clean", purpose, "clean --dry-run")
     parser.add_argument("--dry-run", action="store_true", help="say what would go, and change nothing")
     parser.add_argument("--days", type=float, default=_DAYS, help=f"keep what was used in so many days ({_DAYS:.0f})")
@@ -33,15 +34,15 @@ def clean(chosen: argparse.Namespace) -> int:
     if not chosen.days >= 0 or chosen.keep < 0:
         raise PlanError(f"found --days {chosen.days:g} --keep {chosen.keep}, expected numbers that are not below 0")
     from parsimony.flows.upkeep import retention
+    from parsimony.tasks.registry.rejected import rejected
 
-    home = settings.look().home
+    home, place = settings.look().home, registry()
     policy = retention.Policy(days=chosen.days, keep=chosen.keep)
-    if chosen.dry_run:
-        items = retention.unwanted(home, retention.wanted(registry()), policy)
-    else:
-        with retention.quiet(home):
-            items = retention.unwanted(home, retention.wanted(registry()), policy)
-            retention.remove(home, items)
+    with contextlib.nullcontext() if chosen.dry_run else retention.quiet(home):
+        wanted = retention.wanted(place)
+        items = retention.unwanted(home, wanted, policy, rejected(place, wanted))
+        if not chosen.dry_run:
+            retention.remove(home, place, items)
     print(retention.as_json(items) if chosen.json else _lines(items, "would go" if chosen.dry_run else "removed"))
     return 0
 

@@ -1,4 +1,4 @@
-"""What is no longer wanted: rejected candidates' bundles, old checkpoints, copies of old champions, cached predictions.
+"""What is no longer wanted: rejected candidates' bundles, here and in MLflow, old checkpoints, copies of old champions, cached predictions.
 
 A champion's bundle and those of the last five promotions stay, and so does every finished run with its receipt.
 """
@@ -16,7 +16,8 @@ from parsimony.errors import InfrastructureError
 from parsimony.files import MANIFEST, digest_file, discard, folder_bytes
 from parsimony.files.locks import held
 from parsimony.flows.upkeep.leftovers import RUNS, clear, leftovers
-from parsimony.tasks.registry import inventory
+from parsimony.tasks.registry import inventory, rejected
+from parsimony.tasks.registry.rejected import RunBundle
 from parsimony.tasks.registry.tracking import Registry
 
 # What each folder of a home holds, in the words of a person.
@@ -26,6 +27,7 @@ _KINDS = {
     "checkpoints": "checkpoint",
     "predictions": "cached predictions",
 }
+_STORED = "rejected bundle in MLflow"
 _DAY_S = 86_400.0
 
 
@@ -39,12 +41,20 @@ class Policy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Item:
-    """Something that may go: what it is, where it lies, its size, and when it was used last (seconds since 1970)."""
+    """Something that may go: what it is, where it lies, its size, and when it was used last (seconds since 1970).
+
+    It lies at a path, or in MLflow beside a run.
+    """
 
     kind: str
-    path: Path
+    path: Path | RunBundle
     size_bytes: int
     used_at: float
+
+    @property
+    def place(self) -> str:
+        """Where it lies, as it is shown."""
+        return self.path.address if isinstance(self.path, RunBundle) else str(self.path)
 
 
 def wanted(registry: Registry) -> frozenset[str]:
@@ -58,18 +68,24 @@ def wanted(registry: Registry) -> frozenset[str]:
     return frozenset[str]().union(*(standing.kept_digests for standing in standings))
 
 
-def unwanted(home: Path, kept_digests: Collection[str], policy: Policy) -> tuple[Item, ...]:
-    """Return what a policy lets go, the oldest first; what killed runs left comes first of all."""
+def unwanted(
+    home: Path, kept_digests: Collection[str], policy: Policy, stored: Collection[RunBundle] = ()
+) -> tuple[Item, ...]:
+    """Return what a policy lets go, the oldest first; what killed runs left comes first of all.
+
+    stored: the bundles in MLflow that no champion needs.
+    """
     left = [
         Item(kind=leftover.kind, path=leftover.path, size_bytes=leftover.size_bytes, used_at=0.0)
         for leftover in leftovers(home)
         if leftover.path is not None
     ]
-    before = time.time() - policy.days * _DAY_S
-    old = []
-    for store, kind in _KINDS.items():
-        items = sorted(_items(home / store, kind, kept_digests), key=lambda item: -item.used_at)
-        old += [item for item in items[policy.keep :] if item.used_at < before]
+    kinds = [list(_items(home / store, kind, kept_digests)) for store, kind in _KINDS.items()]
+    kinds.append([Item(kind=_STORED, path=s, size_bytes=s.size_bytes, used_at=s.ended_at) for s in stored])
+    before, old = time.time() - policy.days * _DAY_S, []
+    for items in kinds:
+        newest = sorted(items, key=lambda item: -item.used_at)
+        old += [item for item in newest[policy.keep :] if item.used_at < before]
     return (*left, *sorted(old, key=lambda item: item.used_at))
 
 
@@ -97,15 +113,17 @@ def quiet(home: Path) -> Iterator[None]:
         yield
 
 
-def remove(home: Path, items: Collection[Item]) -> None:
+def remove(home: Path, registry: Registry, items: Collection[Item]) -> None:
     """Remove these things, and what killed runs left."""
     clear(home)
     for item in items:
-        if item.path.exists():
+        if isinstance(item.path, RunBundle):
+            rejected.remove(registry, item.path)
+        elif item.path.exists():
             discard(item.path)
 
 
 def as_json(items: Collection[Item]) -> str:
     """Return the items as JSON, with the bytes of all."""
-    rows = [{"kind": i.kind, "path": str(i.path), "size_bytes": i.size_bytes} for i in items]
+    rows = [{"kind": i.kind, "path": i.place, "size_bytes": i.size_bytes} for i in items]
     return json.dumps({"items": rows, "size_bytes": sum(i.size_bytes for i in items)})

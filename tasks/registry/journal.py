@@ -30,11 +30,11 @@ TRIES = 8  # writers may race for the head
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class State:
-    """A model's journal, read and verified, and what MLflow shows beside it; `newest` is the highest number in the journal."""
+    """A model's journal, read and verified, and what MLflow shows beside it; `highest` is the highest number in the journal."""
 
     model: str
     journal: Journal
-    newest: int
+    highest: int
     alias: str | None
     anchor: Anchor | None
 
@@ -82,8 +82,7 @@ def look(client: MlflowClient, model: str, *, mine: str = "") -> State:
     )
     if not journal.counted and not journal.damage and shown is not None:
         journal = replace(journal, damage=_loss(client, model, alias))
-    newest = max((*entries, anchor.number if anchor else 0))
-    return State(model=model, journal=journal, newest=newest, alias=alias, anchor=anchor)
+    return State(model=model, journal=journal, highest=max(entries, default=0), alias=alias, anchor=anchor)
 
 
 def _loss(client: MlflowClient, model: str, alias: str | None) -> str:
@@ -233,7 +232,20 @@ def giving_up(client: MlflowClient, state: State) -> int:
         if state.anchor is not None:
             client.delete_registered_model_tag(state.model, _ANCHOR)
         return 1
-    return max(state.newest, 1)
+    return max(state.highest, state.anchor.number if state.anchor else 0, 1)
+
+
+def forget_anchor(client: MlflowClient, model: str) -> bool:
+    """Forget an anchor that names a number which the journal has not reached; say whether it did.
+
+    MLflow gives numbers anew when rows were deleted in its database. An entry that gives up what lies beyond its own number
+    does not count, so without this a person would have to repeat a rollback until the numbers have caught up.
+    """
+    state = look(client, model)
+    if not state.journal.damage or state.anchor is None or state.anchor.number <= state.highest:
+        return False
+    client.delete_registered_model_tag(model, _ANCHOR)
+    return True
 
 
 def follow(client: MlflowClient, model: str) -> tuple[JournalEntry, tuple[str, ...]]:

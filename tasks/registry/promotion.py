@@ -35,6 +35,7 @@ from parsimony.tasks.registry.journal import (
     fallback_note,
     follow,
     followed,
+    forget_anchor,
     giving_up,
     in_production,
     known,
@@ -117,11 +118,19 @@ def rollback(registry: Registry, model: str, reason: str, to: str | None = None)
             state.require_whole()
         target = _target(client, state, to)
         verify_version(client, registry, model, target.version, target.digest)
-        mends = giving_up(client, state)
-        entry = append(client, registry, model, proposal("rollback", state.last, target, reason, mends=mends))
+        entry = _roll_back(client, registry, state, target, reason)
+        if entry is None and forget_anchor(client, model):
+            entry = _roll_back(client, registry, look(client, model), target, reason)
         if entry is None:
             raise InfrastructureError(f"the champion of {model} changed at the same moment; look again and repeat")
         return followed(client, model, entry)
+
+
+def _roll_back(
+    client: MlflowClient, registry: Registry, state: State, target: About, reason: str
+) -> JournalEntry | None:
+    mends = giving_up(client, state)
+    return append(client, registry, state.model, proposal("rollback", state.last, target, reason, mends=mends))
 
 
 def _is(head: JournalEntry, verified: Verified) -> bool:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 
 RUN_TAG, CANDIDATE_TAG = "parsimony.run_id", "parsimony.candidate"
+BUNDLE = "bundle"  # the folder of a candidate's bundle among its run's artifacts
 _DATABASES = ("sqlite:///", "sqlite+", "postgresql", "mysql", "mssql")
 _DIGEST_CHARS = 36  # MLflow's limit for the digest of a data set
 _MAX_RUNS = 10_000
@@ -200,7 +201,7 @@ def _record_candidate(client: MlflowClient, run_id: str, decision: Decision, jud
         _log(client, run_id, metrics=numbers_of(judged), params=params_of(judged), tags=tags_of(judged))
         client.log_inputs(run_id, datasets=_inputs(decision.model, decision.dataset))
         if judged.bundle is not None:
-            client.log_artifacts(run_id, judged.bundle.folder, "bundle")
+            client.log_artifacts(run_id, judged.bundle.folder, BUNDLE)
 
 
 def _record_search(client: MlflowClient, run_id: str, decision: Decision) -> None:

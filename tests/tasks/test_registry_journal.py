@@ -33,7 +33,7 @@ from parsimony.decision.records import Decision
 from parsimony.errors import InfrastructureError, PlanError
 from parsimony.flows.cli.main import main
 from parsimony.tasks import champion as champions
-from parsimony.tasks.publish import PENDING, publish, settle
+from parsimony.tasks.publish import PENDING, PROMOTED, may_have_promoted, publish, settle
 from parsimony.tasks.registry.artifact_store import try_artifacts
 from parsimony.tasks.registry.holds import hold, release, standing
 from parsimony.tasks.registry.journal import look
@@ -151,6 +151,29 @@ def test_a_journal_that_was_tampered_with_is_read_as_far_as_it_verifies_and_mend
     put_into_production(registry, next_one)
     assert in_use(registry) == ("4", 0)
     assert history(registry, MODEL)[: len(before)] == before
+
+
+ROWS_GONE = {
+    "two newest": "DELETE FROM {table} WHERE name = '{journal}' AND version > 1",
+    "anchor far out": "UPDATE registered_model_tags SET value = '900 x' WHERE name = '{model}' AND '{table}' != ''",
+}
+
+
+@pytest.mark.parametrize("kind", ROWS_GONE)
+def test_a_person_mends_a_journal_whose_rows_were_deleted_in_the_database_at_the_first_try(
+    kind: str, three: tuple[Decision, ...], registry: Registry, tmp_path: Path
+) -> None:
+    """MLflow then gives the numbers anew, and the anchor names one that the journal has not reached."""
+    with sqlite3.connect(registry.tracking_uri.removeprefix("sqlite:///")) as database:
+        for table in ("model_version_tags", "model_versions"):
+            database.execute(ROWS_GONE[kind].format(table=table, journal=JOURNAL, model=MODEL))
+    with pytest.raises(InfrastructureError, match="is damaged"):
+        reconcile(registry, MODEL)
+    rollback(registry, MODEL, "looked at it", to="1")
+    assert in_use(registry) == ("1", 0)
+    put_into_production(registry, decision_on(tmp_path, "next"))
+    assert in_use(registry) == ("4", 0)
+    assert reconcile(registry, MODEL) == ()
 
 
 @pytest.mark.parametrize(
@@ -391,6 +414,7 @@ def test_evidence_of_a_promotion_that_may_have_happened_is_marked_and_settled(
     assert (run / PENDING).exists()
     settle(registry, run.parent)
     assert not (run / PENDING).exists()
+    assert may_have_promoted(run)
 
     def refused(*arguments: Any) -> None:
         raise PlanError("held")
@@ -401,6 +425,13 @@ def test_evidence_of_a_promotion_that_may_have_happened_is_marked_and_settled(
     with pytest.raises(PlanError):
         publish.fn(replace(decision_on(tmp_path, "b"), reference="b"), registry, other)
     assert not (other / PENDING).exists()
+    assert not may_have_promoted(other)
+
+
+def test_a_run_that_promoted_is_marked_as_evidence(registry: Registry, tmp_path: Path, prefect_backend: None) -> None:
+    (run := tmp_path / "runs" / "one").mkdir(parents=True)
+    publish.fn(replace(decision_on(tmp_path, "a"), reference="a"), registry, run)
+    assert {path.name for path in run.iterdir()} == {"receipt.json", "report.html", "report.md", PROMOTED}
 
 
 # --- bundles that do not come back ----------------------------------------------------------------

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from itertools import pairwise
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -296,8 +297,13 @@ class Story:
 
 @pytest.fixture(scope="module")
 def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
-    """Three versions that were judged; `a` and then `b` were promoted, `c` was not."""
-    folder, memory, decisions = tmp_path_factory.mktemp("bundles"), Memory(), {}
+    return told(tmp_path_factory.mktemp("bundles"))
+
+
+def told(folder: Path) -> Story:
+    """Return a story of three versions that were judged; `a` and then `b` were promoted, `c` was not."""
+    memory = Memory()
+    decisions: dict[str, Decision] = {}
     memory.create_registered_model(JOURNAL)
     memory.create_registered_model(MODEL)
     for name in "abc":
