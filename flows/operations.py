@@ -79,11 +79,13 @@ def clean(
     def body() -> State[Any]:
         from parsimony.flows.upkeep import retention
         from parsimony.reporting.formatting import counted, size
+        from parsimony.tasks.registry.rejected import rejected
 
         home, place = settings.prepare().home, _registry()
         with retention.quiet(home):
-            items = retention.unwanted(home, retention.wanted(place), retention.Policy(days=days, keep=keep))
-            retention.remove(home, items)
+            kept = retention.wanted(place)
+            items = retention.unwanted(home, kept, retention.Policy(days=days, keep=keep), rejected(place, kept))
+            retention.remove(home, place, items)
         freed = size(sum(item.size_bytes for item in items))
         return Completed(message=f"Removed {counted(len(items), 'thing')}, {freed}.")
 
