@@ -236,7 +236,8 @@ def test_a_schedule_fires_and_promotes_and_says_so_at_a_glance(up: Up) -> None:
     front, _, rest = artifacts["decision-tiny"]["data"].partition("<details>")
     assert len([line for line in front.splitlines() if line]) == 5
     assert f"]({up.mlflow}/#/models/tiny/versions/1)" in front and "## The ladder" in rest
-    events = up.ask("/events/filter", {"filter": {"event": {"prefix": ["parsimony.champion"]}}})["events"]
+    wanted = {"filter": {"event": {"prefix": ["parsimony.champion"]}}}
+    events = _until(lambda: up.ask("/events/filter", wanted)["events"])  # the server writes them down after a moment
     assert [event["event"] for event in events] == ["parsimony.champion.promoted"]
     assert _leads_back(up) == {f"{up.prefect}/runs/flow-run/{run['id']}"}
 
