@@ -35,11 +35,11 @@ def inputs_digest(plan: Plan) -> str | None:
         return None
     libraries = sorted({f"{d.name}=={d.version}" for d in importlib.metadata.distributions()})
     return digest_of(
-        [_content(name) for name in sources], plan.model_dump(mode="json"), _code(), libraries, machine.kind()
+        [content(name) for name in sources], plan.model_dump(mode="json"), _code(), libraries, machine.kind()
     )
 
 
-def _content(name: str) -> list[str]:
+def content(name: str) -> list[str]:
     """Return the digest of each file of a data source or base; its name where the name says all."""
     if name.startswith("hf:"):
         return [name]

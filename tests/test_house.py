@@ -30,7 +30,7 @@ FLOORS = (
 )
 # Which room imports which: all arrows that there are.
 TABLE = {
-    "flows": "tasks audit reporting search decision measurement training serving parsimony data files candidates errors",
+    "flows": "tasks audit reporting search decision measurement training serving parsimony bundle data files candidates errors",
     "tasks": "reporting decision compression measurement training bundle data files candidates errors",
     "audit": "reporting decision measurement bundle data files candidates errors",
     "reporting": "decision measurement data files candidates errors",
@@ -381,6 +381,9 @@ def test_the_deployments_name_flows_by_their_modules_and_a_valid_plan() -> None:
     assert [f"{load_flow_from_entrypoint(d['entrypoint']).name}/{d['name']}" for d in listed()] == [
         "smallest-model/on-demand",
         "smallest-model/weekly",
+        "new-data/hourly",
+        "drift/on-demand",
+        "quality/on-demand",
         "rollback/on-demand",
         "reconcile/every-minute",
         "clean/nightly",

@@ -17,10 +17,12 @@ from parsimony.flows.cli import (
     clean,
     deploy,
     doctor,
+    drift,
     history,
     hold,
     plan,
     predict,
+    quality,
     reconcile,
     release,
     report,
@@ -37,8 +39,8 @@ if TYPE_CHECKING:
     from parsimony.flows.interrupts import Interrupt
 
 _VERBS = (
-    run, plan, rotate, champion, history, rollback, hold, release, reconcile, predict, serve, report, audit, bench, doctor, clean,
-    up, deploy,
+    run, plan, rotate, champion, history, rollback, hold, release, reconcile, predict, serve, report, audit, bench, drift, quality,
+    doctor, clean, up, deploy,
 )  # fmt: skip
 _EXIT_CODES = (
     "exit status: 0 promoted or kept, 1 nothing passed, a receipt that does not hold or a machine that is not fit, 2 bad plan, "

@@ -60,6 +60,24 @@ def takes_json(parser: argparse.ArgumentParser, purpose: str) -> None:
     parser.add_argument("--json", action="store_true", help=purpose)
 
 
+def takes_confidence(parser: argparse.ArgumentParser) -> None:
+    """Let a verb take how sure its verdict is."""
+    parser.add_argument(
+        "--confidence", type=share, default=0.95, metavar="SHARE", help="how sure the verdict is (default: 0.95)"
+    )
+
+
+def share(text: str) -> float:
+    """Return a share between 0 and 1, both excluded."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0.0 < value < 1.0:
+        raise argparse.ArgumentTypeError(f"found {text!r}, expected a number between 0 and 1")
+    return value
+
+
 def registry() -> Registry:
     """Return the registry that the environment names; only to read where its folder cannot be written."""
     where = settings.look()

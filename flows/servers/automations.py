@@ -15,6 +15,12 @@ EVENTS = {
     "waiting": "A challenger waits for a reviewer.",
     "failed": "A search promoted nothing: nothing passed, or it was refused or failed.",
 }
+# What can start a search: an automation of each, for a notification or the action "Run a deployment".
+TRIGGERS = {
+    "parsimony.data.changed": "The data of a model have changed.",
+    "parsimony.data.drifted": "Recent texts differ from those of the training.",
+    "parsimony.champion.fallen": "A champion is less often right than was promised.",
+}
 # Which event tells of which outcome.
 HEADLINES = {"promoted": "promoted", "kept": "kept", "none": "failed", "waiting": "waiting"}
 # A beat every 30 s, the most that Prefect allows; a run is dead when two are missing, and a busy machine may be late with one.
@@ -23,7 +29,8 @@ HEARTBEAT_S, SILENCE_S = 30, 75
 
 def automations() -> tuple[AutomationCore, ...]:
     """Return all automations as they are shipped."""
-    return (_dead_runs(), *(_told(name, words) for name, words in EVENTS.items()))
+    told = {f"{EVENT}.{name}": words for name, words in EVENTS.items()} | TRIGGERS
+    return (_dead_runs(), *(_told(event, words) for event, words in told.items()))
 
 
 def _dead_runs() -> AutomationCore:
@@ -56,15 +63,13 @@ def _dead_runs() -> AutomationCore:
     )
 
 
-def _told(name: str, words: str) -> AutomationCore:
+def _told(event: str, words: str) -> AutomationCore:
     from prefect.events.actions import DoNothing
     from prefect.events.schemas.automations import AutomationCore, EventTrigger
 
     return AutomationCore(
-        name=f"parsimony: champion {name}",
+        name=f"parsimony: {' '.join(event.split('.')[1:])}",
         description=f"{words} Replace its action by “Send a notification” to hear of it by mail or chat.",
-        trigger=EventTrigger(
-            expect={f"{EVENT}.{name}"}, match={"prefect.resource.id": "parsimony.model.*"}, threshold=1
-        ),
+        trigger=EventTrigger(expect={event}, match={"prefect.resource.id": "parsimony.model.*"}, threshold=1),
         actions=[DoNothing()],
     )

@@ -28,7 +28,7 @@ Record = Mapping[str, object]
 class Ask:
     """What to open, the name it has in messages, the columns wanted, and names for numbered classes.
 
-    `slices` are the columns to read beside text and label; `given` are columns, name and value, that the path of the
+    `label` is "" where there are no labels. `slices` are the columns to read beside text and label; `given` are columns, name and value, that the path of the
     file holds and not the file, as in `region=eu/part-0.parquet`.
     """
 
@@ -44,7 +44,7 @@ class Ask:
     @property
     def wanted(self) -> tuple[str, ...]:
         """The columns to read: text, label, slices."""
-        return (self.text, self.label, *self.slices)
+        return (self.text, *filter(None, [self.label]), *self.slices)
 
     def finding(self, reason: str, *, line: int | None, column: str = "", severity: Severity = "critical") -> Finding:
         """Make a finding of this table."""
@@ -73,12 +73,14 @@ class Ask:
             if len(rows) >= MAX_ROWS:
                 raise self.refuse(f"has more than {MAX_ROWS:,} rows; train on a part of it")
             cells = {name: record.get(name, given.get(name)) for name in self.wanted}
-            cells[self.label] = self._class_name(cells[self.label], row)
+            if self.label:
+                cells[self.label] = self._class_name(cells[self.label], row)
             rows.append(row)
             values.append(tuple(self._written(cells[name], row, name) for name in self.wanted))
         if not rows:
-            raise self.refuse("has no rows; expected at least one labelled text")
-        texts, labels, *columns = zip(*values, strict=True)
+            raise self.refuse(f"has no rows; expected at least one {'labelled ' if self.label else ''}text")
+        texts, *columns = zip(*values, strict=True)
+        labels = columns.pop(0) if self.label else ("",) * len(texts)
         slices = tuple(zip(self.slices, columns, strict=True))
         table = Table(source=self.name, texts=texts, labels=labels, rows=tuple(rows), slices=slices)
         return replace(table, findings=tuple(findings))
@@ -140,11 +142,11 @@ def columns(ask: Ask, names: Sequence[str], rows: Sequence[Sequence[str]] = ()) 
 
 def _missing(ask: Ask, wanted: str, names: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Say which column is missing, and which there are, unless these may be a customer's words."""
-    keys = "data.text and data.label" if wanted in (ask.text, ask.label) else "data.slices"
+    keys = "data.slices" if wanted in ask.slices else "data.text and data.label" if ask.label else "the column of texts"
     if _is_data(names, rows):
         return (
             "has no header: its first line is a row like those below it; put a line with the names of the columns above "
-            f"it, {ask.text!r} and {ask.label!r} among them"
+            f"it, {' and '.join(map(repr, filter(None, [ask.text, ask.label])))} among them"
         )
     if not _are_names(ask, names):
         return (

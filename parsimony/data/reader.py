@@ -14,6 +14,7 @@ from typing import Literal
 
 from parsimony.data import folder
 from parsimony.data.ask import Ask, class_names
+from parsimony.data.normalise import clean
 from parsimony.data.parsers import read_file
 from parsimony.data.slicing import joined
 from parsimony.data.table import Table
@@ -45,6 +46,11 @@ def read_table(spec: str, *, text: str, label: str, part: Part, slices: tuple[st
     if ask.path.is_dir():
         return _read_folder(ask, part)
     return read_file(ask)
+
+
+def read_texts(spec: str, text: str) -> tuple[str, ...]:
+    """Read the column `text` of a source without labels, as `read_table` does; stray control characters become spaces."""
+    return tuple(clean(each) for each in read_table(spec, text=text, label="", part="train").texts)
 
 
 def _read_folder(ask: Ask, part: Part) -> Table:
