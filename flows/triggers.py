@@ -9,11 +9,12 @@ import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 from prefect import flow
+from prefect.client.schemas.objects import State
 from prefect.events import emit_event
-from prefect.states import Completed, State
+from prefect.states import Completed
 from pydantic import Field
 
 from parsimony.errors import DataError
@@ -23,6 +24,9 @@ from parsimony.flows.cli.shared import bundle_folder, registry
 from parsimony.flows.plan import Plan
 from parsimony.flows.states import ending
 from parsimony.tasks.registry.promise import certified_accuracy
+
+if TYPE_CHECKING:
+    from prefect.client.schemas.objects import FlowRun
 
 SEARCH = "smallest-model/on-demand"
 NEW_DATA, DRIFTED, FALLEN = "parsimony.data.changed", "parsimony.data.drifted", "parsimony.champion.fallen"
@@ -137,7 +141,10 @@ def _started(plan: Plan, digest: str) -> str:
 
     parameters = {"plan": plan.model_dump(mode="json", exclude_unset=True)}
     key = f"{plan.model}-{digest}"
-    run = run_deployment(SEARCH, parameters=parameters, timeout=0, as_subflow=False, idempotency_key=key)
+    # Prefect gives a run where no event loop is running.
+    run = cast(
+        "FlowRun", run_deployment(SEARCH, parameters=parameters, timeout=0, as_subflow=False, idempotency_key=key)
+    )
     return f" A search was started: {run.name}."
 
 

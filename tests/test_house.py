@@ -348,7 +348,7 @@ def test_every_path_that_the_settings_and_the_makefile_name_is_there() -> None:
     paths += re.findall(r"\b(?:flows|docs|benchmarks)/[\w/-]+\.\w+", makefile)
     assert [path for path in paths if not (ROOT / path).is_file()] == []
     modules = re.findall(r"-m (parsimony\.[\w.]+)", makefile)
-    assert modules == ["parsimony.audit.simulation_page", "parsimony.audit.instrument"]
+    assert modules == ["parsimony.audit.simulation_page", "parsimony.audit.replay", "parsimony.audit.instrument"]
     assert all('if __name__ == "__main__":' in SOURCES[module].read_text(encoding="utf-8") for module in modules)
 
 
