@@ -118,6 +118,9 @@ class Gates(Section):
     slice_floor: float = Field(
         0.0, ge=0.0, le=1.0, description="accuracy that no label or slice may lie below, where that is proven"
     )
+    champion_margin: float = Field(
+        0.02, gt=0.0, le=1.0, description="how much worse than the champion nothing may be proven to be; 1 is no limit"
+    )
     underpowered: bool = Field(False, description="go on with a margin that the test split can hardly certify")
     test_reuse: int = Field(25, ge=1, description="how many different questions one test split may answer")
 

@@ -19,6 +19,7 @@ from parsimony.decision.verdicts import Entry
 from parsimony.measurement.prediction_cache import predictions_of
 from parsimony.measurement.records import TargetSettings
 from parsimony.reporting.evidence import prediction_file, write_predictions
+from parsimony.tasks.build import todays_classes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,9 +49,11 @@ def certify(
         bundle = bundles[name]
         if bundle is None:
             raise ValueError(f"{name} has no bundle to certify")
-        classes = predictions_of(bundle, splits.texts("test"), place.target, place.home / "predictions").classes
+        predicted = predictions_of(bundle, splits.texts("test"), place.target, place.home / "predictions")
+        classes = todays_classes(bundle, predicted.classes, labels)
         write_predictions(prediction_file(place.folder, name, "test"), classes, labels)
         return classes
 
-    tests = on_predictions(procedure.test_set(splits), predictions, reference, rules)
+    covered = {entry.id: entry.covered for entry in entries if entry.covered is not None}
+    tests = on_predictions(procedure.test_set(splits), predictions, reference, rules, covered)
     return procedure.certify(entries, chosen, tests)

@@ -14,8 +14,10 @@ from prefect.cache_policies import NO_CACHE
 from prefect.runtime import flow_run
 
 from parsimony import reporting
+from parsimony.data.row_digests import TRAINING_ROWS
 from parsimony.decision.records import Decision
 from parsimony.errors import InfrastructureError, ParsimonyError
+from parsimony.reporting.evidence import CHAMPION
 from parsimony.reporting.receipt import dumps, receipt
 from parsimony.tasks.registry.promotion import history, keep, promote
 from parsimony.tasks.registry.refusals import UnsettledError
@@ -45,7 +47,7 @@ def publish(decision: Decision, registry: Registry, folder: Path) -> Published:
     with the file `promotion-pending` is of a run of which it is not known whether it promoted.
     """
     recorded = record(registry, decision, tags={"prefect.flow_run_id": str(flow_run.get_id() or "")})
-    verified = _version(decision, registry, recorded)
+    verified = _version(decision, registry, recorded, folder)
     paper = receipt(decision, version=None if verified is None else verified.version)
     attach(registry, recorded, write_files(decision, paper, folder))
     create_markdown_artifact(
@@ -61,7 +63,7 @@ def publish(decision: Decision, registry: Registry, folder: Path) -> Published:
     return Published(decision=decision, receipt=paper, folder=folder)
 
 
-def _version(decision: Decision, registry: Registry, recorded: Recorded) -> Verified | None:
+def _version(decision: Decision, registry: Registry, recorded: Recorded, folder: Path) -> Verified | None:
     """Return the winner's version: the champion's where it is kept, else the winner's own, registered and verified."""
     if decision.winner is None:
         return None
@@ -78,6 +80,7 @@ def _version(decision: Decision, registry: Registry, recorded: Recorded) -> Veri
         decision,
         version_card=reporting.version_card(decision),
         run_id_of_winner=recorded.of(decision.winner),
+        training_rows=folder / TRAINING_ROWS,
     )
 
 
@@ -111,7 +114,7 @@ def write_files(decision: Decision, paper: dict[str, object], folder: Path) -> d
     (folder / RECEIPT).write_text(dumps(paper) + "\n", encoding="utf-8")
     (folder / PAGE).write_text(reporting.html(decision, paper), encoding="utf-8")
     (folder / TEXT).write_text(reporting.markdown(decision), encoding="utf-8")
-    names = (RECEIPT, PAGE, TEXT, QUARANTINE, "predictions")
+    names = (RECEIPT, PAGE, TEXT, QUARANTINE, CHAMPION, "predictions")
     return {name: folder / name for name in names if (folder / name).exists()}
 
 

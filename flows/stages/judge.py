@@ -16,7 +16,8 @@ from parsimony.flows.session import Session
 from parsimony.tasks.build import evaluate
 from parsimony.tasks.certify import Place
 from parsimony.tasks.certify import certify as certify_task
-from parsimony.tasks.champion import bring_champion
+from parsimony.tasks.champion import Place as Origin
+from parsimony.tasks.champion import bring_champion, write_training_rows
 from parsimony.tasks.lease import lease
 from parsimony.tasks.measure import measure as measure_task
 from parsimony.tasks.publish import Published
@@ -28,7 +29,9 @@ from parsimony.tasks.registry.ledger import record_question
 def join_champion(run: Session, splits: Splits, entries: list[Entry]) -> list[Entry]:
     """Bring the champion, which is judged on today's data beside the new candidates."""
     with run.stage("champion", run.plan.model):
-        joined = bring_champion(entries, run.plan.model, splits.dataset.labels, run.registry, run.home)
+        write_training_rows(splits, run.folder)
+        place = Origin(registry=run.registry, home=run.home, folder=run.folder)
+        joined = bring_champion(entries, run.plan.model, splits, place)
         return [
             evaluate(e, splits, run.targets[0], run.home) if e.is_champion and e.predictions is None else e
             for e in joined

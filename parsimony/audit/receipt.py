@@ -16,11 +16,13 @@ from typing import Any
 
 import numpy as np
 
-from parsimony.bundle.folder import describe
-from parsimony.candidates import BuiltBundle, Candidate, ModelSpec
+from parsimony.bundle.folder import LABELS, describe
+from parsimony.candidates import BuiltBundle, Candidate, ModelSpec, champion_version
+from parsimony.data.row_digests import TRAINING_ROWS, read_row_digests
 from parsimony.data.splits import Splits, read_splits
 from parsimony.decision import gates, procedure
 from parsimony.decision.certification import on_predictions
+from parsimony.decision.champion import cover
 from parsimony.decision.procedure import Case, RunFacts
 from parsimony.decision.records import NOTHING_SAID, Cost, GateSettings, Rules, Standing
 from parsimony.decision.verdicts import Entry
@@ -28,7 +30,7 @@ from parsimony.errors import DataError, InfrastructureError
 from parsimony.files import MANIFEST, digest_file
 from parsimony.measurement.json_format import from_json
 from parsimony.measurement.records import TargetSettings
-from parsimony.reporting.evidence import prediction_file, read_predictions
+from parsimony.reporting.evidence import CHAMPION, prediction_file, read_predictions
 from parsimony.reporting.receipt import RECEIPT_FORMAT, receipt
 
 Paper = Mapping[str, Any]
@@ -81,8 +83,9 @@ def _again(paper: Paper, folder: Path, bundles: Mapping[str, Path]) -> Mapping[s
         standing=_standing(paper.get("standing")),
     )
     entries = [_entry(candidate, splits, folder, bundles) for candidate in paper["candidates"]]
-
-    tests = on_predictions(procedure.test_set(splits), _predictions(paper, folder, splits), case.reference, rules)
+    covered = {entry.id: entry.covered for entry in entries if entry.covered is not None}
+    predictions = _predictions(paper, folder, splits)
+    tests = on_predictions(procedure.test_set(splits), predictions, case.reference, rules, covered)
     comparisons = procedure.compare(case, entries, splits.truth("validation"))
     ruling = procedure.decide(case, entries, comparisons, tests)
     facts = RunFacts(
@@ -126,8 +129,19 @@ def _entry(candidate: Paper, splits: Splits, folder: Path, bundles: Mapping[str,
     bundle = BuiltBundle(folder="", digest="not kept", size_bytes=1) if kept is None else describe(kept)
     labels = splits.dataset.labels
     predictions = read_predictions(prediction_file(folder, entry.id, "validation"), labels)
-    score = gates.score(splits.truth("validation"), predictions, len(labels))
-    return replace(entry, bundle=bundle, predictions=predictions, validation=score)
+    score = gates.score(splits.truth("validation"), predictions, len(labels) + 1)
+    return _covered(replace(entry, bundle=bundle, predictions=predictions, validation=score), splits, folder)
+
+
+def _covered(entry: Entry, splits: Splits, folder: Path) -> Entry:
+    """Return a champion of an earlier run with the test rows that it can be judged on; any other entry as it is."""
+    version = champion_version(entry.candidate.spec.shape)
+    if version is None:
+        return entry
+    own = json.loads((folder / CHAMPION / LABELS).read_text(encoding="utf-8"))
+    file = folder / CHAMPION / TRAINING_ROWS
+    coverage, covered = cover(version, own, splits, read_row_digests(file) if file.exists() else None)
+    return replace(entry, coverage=coverage, covered=covered)
 
 
 def _candidate(candidate: Paper) -> Candidate:

@@ -16,7 +16,7 @@ from parsimony.candidates import BuiltBundle, Candidate, ModelSpec
 from parsimony.decision import exact_test, gates, procedure, stats
 from parsimony.decision.certification import Tested, Tests
 from parsimony.decision.procedure import Case
-from parsimony.decision.records import GateResult, GateSettings, Score, Slice
+from parsimony.decision.records import GateResult, GateSettings, OverChampion, Score, Slice
 from parsimony.decision.shortlist import Comparison
 from parsimony.decision.verdicts import Entry
 from parsimony.measurement.records import Environment, Measurement, Quantile, TargetSettings
@@ -189,7 +189,7 @@ def _on_counts(counts: Mapping[str, tuple[int, int]], rows: int) -> Tests:
             return gates.certify_identical(pair, position), floor
         return gates.certify_counts(pair, GATES, position), floor
 
-    def gain(champion: str, name: str, tests: int) -> float:
+    def gain(champion: str, name: str, tests: int) -> OverChampion:
         raise ValueError(f"a simulated world has no champion, found {champion} beside {name} in {tests} tests")
 
     return Tests(candidate=candidate, gain=gain)

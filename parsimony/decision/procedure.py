@@ -68,9 +68,9 @@ class RunFacts:
 
 
 def test_set(splits: Splits) -> TestSet:
-    """Return what the test split knows: truth, classes, and the rows of every slice."""
+    """Return what the test split knows: truth, classes (one more than labels, for what is none of them), the rows of every slice."""
     return TestSet(
-        truth=splits.truth("test"), classes=len(splits.dataset.labels), slices=rows_of(splits.tables["test"])
+        truth=splits.truth("test"), classes=len(splits.dataset.labels) + 1, slices=rows_of(splits.tables["test"])
     )
 
 

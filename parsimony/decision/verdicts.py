@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from parsimony.candidates import BuiltBundle, Candidate
-from parsimony.decision import gates, slices, stats
-from parsimony.decision.records import CandidateVerdict, Certificate, GateResult, GateSettings, Judged, Score
+from parsimony.decision import champion, gates, slices, stats
+from parsimony.decision.records import CandidateVerdict, Certificate, Coverage, GateResult, GateSettings, Judged, Score
 from parsimony.decision.shortlist import Comparison, Shortlist
 from parsimony.measurement.records import Measurement, TargetSettings
 
@@ -19,7 +19,10 @@ GUESSED_DISCORDANCE = 0.05
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """A candidate on its way to a verdict: filled from left to right, never changed in place."""
+    """A candidate on its way to a verdict: filled from left to right, never changed in place.
+
+    `covered` are the test rows that a champion is judged on, bool [rows], None for all; `coverage` says the same in numbers.
+    """
 
     candidate: Candidate
     predicted_bytes: int
@@ -31,6 +34,8 @@ class Entry:
     certificate: Certificate | None = None
     floor: GateResult | None = None
     is_champion: bool = False
+    coverage: Coverage | None = None
+    covered: np.ndarray | None = None
     obstacle: str = ""
 
     @property
@@ -92,10 +97,19 @@ def verdict(
         word, reason = "not built", entry.obstacle or "it has no bundle"
     elif entry.certificate is None or entry.floor is None:
         results = fits(entry, targets)
-        word, reason = "not certified", left_out.get(entry.id, "the sequence of tests ended before it")
+        untested = (
+            "it can be judged on no row of today's test split"
+            if entry.is_champion
+            else "the sequence of tests ended before it"
+        )
+        word, reason = "not certified", left_out.get(entry.id, untested)
     else:
         harm = slices.judge(entry.certificate.slices, settings)
-        results = (gates.quality(entry.certificate, settings), entry.floor, harm, *fits(entry, targets))
+        quality, beside = (
+            gates.quality(entry.certificate, settings),
+            champion.judge(entry.certificate.over_champion, settings),
+        )
+        results = (quality, entry.floor, harm, *beside, *champion.knows_labels(entry.coverage), *fits(entry, targets))
         word, reason = gates.overall(results), gates.first_obstacle(results)
     return Judged(
         candidate=entry.id,
@@ -114,6 +128,7 @@ def verdict(
         cost_s=entry.cost_s,
         is_reference=entry.id == reference,
         is_champion=entry.is_champion,
+        coverage=entry.coverage,
     )
 
 

@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterable, Sequence
 
 from parsimony.decision.records import Decision, Judged
+from parsimony.reporting import change, speed_tables, summary
 from parsimony.reporting import formatting as say
-from parsimony.reporting import speed_tables, summary
 from parsimony.reporting import tables as grids
 from parsimony.reporting.facts import further_gates, ladder
 from parsimony.reporting.sentences import BADGES, key_figures, sentence, why
@@ -23,6 +23,7 @@ def markdown(decision: Decision) -> str:
         f"# {escape(decision.model)}: {BADGES[decision.outcome]}",
         *(escape(words) for words in summary.in_plain_words(decision)),
         escape(sentence(decision)),
+        *_change(decision),
         _figures(decision),
         "## The ladder",
         grid_table(candidates.columns, candidates.rows),
@@ -63,6 +64,13 @@ def grid_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     rule = ["---"] * len(columns)
     body = [[escape(cell) for cell in row] for row in rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in ([escape(c) for c in columns], rule, *body))
+
+
+def _change(decision: Decision) -> tuple[str, ...]:
+    words = change.in_words(decision)
+    if not words:
+        return ()
+    return ("## Against the champion before", *map(escape, words), *_grids(change.grids(decision)))
 
 
 def _figures(decision: Decision) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from parsimony.decision.records import Certificate, Decision, Judged
 from parsimony.reporting import formatting as say
 from parsimony.reporting import speed_text
-from parsimony.reporting.facts import nearest_miss, reference_quality, size_of, slowest, times_smaller
+from parsimony.reporting.facts import change_of, nearest_miss, reference_quality, size_of, slowest, times_smaller
 
 BADGES = {"promoted": "promoted", "kept": "kept", "none": "nothing promoted"}
 
@@ -24,7 +24,8 @@ class KeyFigure:
 def sentence(decision: Decision) -> str:
     """Return the whole decision for people: who won by which numbers, or the nearest miss, then the reason."""
     reason = decision.reason.strip().rstrip(".")
-    return f"{headline(decision)}. {reason[:1].upper()}{reason[1:]}." if reason else f"{headline(decision)}."
+    told = f"{headline(decision)}{_against_champion(decision)}."
+    return f"{told} {reason[:1].upper()}{reason[1:]}." if reason else told
 
 
 def headline(decision: Decision) -> str:
@@ -64,6 +65,21 @@ def _bound(decision: Decision, certificate: Certificate) -> str:
     if certificate.lower_bound >= 0:
         return f"{sure} not lower"
     return f"{sure} at most {say.ratio(-certificate.lower_bound)} lower ({say.ratio(gates.margin)} allowed)"
+
+
+def _against_champion(decision: Decision) -> str:
+    """Return what changes against the champion: `; the champion has 3.7 MB, and accuracy changes by −0.0060, at least −0.0121`."""
+    change = change_of(decision)
+    if change is None:
+        return ""
+    size = f"; the champion until now has {say.size(size_of(change.champion))}"
+    if change.over is None:
+        return f"{size} and could not be compared"
+    over = change.over
+    return (
+        f"{size}, against it {metric_name(decision)} changes by {say.signed(over.difference)}, at least {say.signed(over.lower_bound)}, on "
+        f"{say.counted(over.n, 'test row')}"
+    )
 
 
 def _nothing(decision: Decision) -> str:

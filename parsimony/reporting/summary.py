@@ -22,6 +22,8 @@ MISSED = {
     "margin": "it makes too many mistakes",
     "floor": "it makes too many mistakes",
     "slices": "it gets clearly worse on one group of texts",
+    "champion": "it is clearly worse than the model in production",
+    "labels": "it does not know every label of today's data",
     "measured": "its speed could not be measured reliably",
     "p99_ms": "it is too slow",
     "peak_rss_bytes": "it needs too much memory",

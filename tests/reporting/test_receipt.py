@@ -46,7 +46,7 @@ def _candidate(of: Decision, name: str) -> dict[str, object]:
 def test_the_receipt_has_exactly_the_documented_keys() -> None:
     assert set(receipt(decisions.decision(), version="7")) == {
         "format", "outcome", "reason", "model", "run_id", "started_at", "winner", "reference", "champion_before",
-        "candidates", "gates", "targets", "data", "smallest_certifiable_margin", "test_reuse", "seed", "cost",
+        "change", "candidates", "gates", "targets", "data", "smallest_certifiable_margin", "test_reuse", "seed", "cost",
     }  # fmt: skip
     assert _candidate(decisions.decision(), decisions.WINNER).keys() == {
         "candidate", "family", "base", "shape", "techniques", "predicted_bytes", "size_bytes", "validation", "certified",
@@ -55,7 +55,7 @@ def test_the_receipt_has_exactly_the_documented_keys() -> None:
 
 
 def test_the_receipt_says_the_number_of_its_format() -> None:
-    assert receipt(decisions.decision(), version="7")["format"] == RECEIPT_FORMAT == 2
+    assert receipt(decisions.decision(), version="7")["format"] == RECEIPT_FORMAT == 3
     assert next(iter(receipt(decisions.decision(), version="7"))) == "format"
 
 
@@ -301,6 +301,7 @@ def test_promises_targets_and_cost_are_written_as_asked_and_spent() -> None:
         "floor": 0.85,
         "slice_margin": 0.1,
         "slice_floor": 0.0,
+        "champion_margin": 0.02,
         "underpowered": False,
     }
     assert paper["targets"] == [
