@@ -6,16 +6,19 @@ from prefect import flow
 
 from parsimony.flows.plan import Plan
 from parsimony.flows.session import session
-from parsimony.flows.stages import data, judge, search, train
+from parsimony.flows.stages import data, judge, review, search, train
+from parsimony.flows.stages.review import Reviewed
 from parsimony.tasks.publish import Published
 
 
 @flow(name="promote-smallest", flow_run_name="{plan.model}")
-def promote_smallest(plan: Plan) -> Published:
+def promote_smallest(plan: Plan) -> Published | Reviewed:
     """Find the smallest model that keeps the quality, and put exactly that one into production.
 
-    Returns the decision with its receipt. Raises PlanError, DataError or InfrastructureError; "nothing passed" is a result.
+    Returns the decision with its receipt; of a winner that waited for a person, what became of it. Raises PlanError, DataError or InfrastructureError; "nothing passed" is a result.
     """
+    if (answered := review.resumed(plan)) is not None:
+        return answered
     with session(plan) as run:
         splits = data.read(run)
         probes = train.probe(run, splits)
@@ -28,4 +31,5 @@ def promote_smallest(plan: Plan) -> Published:
         shortlist = judge.fitting(run, splits, entries, shortlist)
         entries = judge.certify(run, splits, entries, shortlist)
         decision = judge.decide(run, splits, entries, shortlist)
-        return judge.publish(run, decision)
+        published = judge.publish(run, decision)
+    return review.ask(plan, published)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from prefect import task
@@ -15,12 +15,13 @@ from prefect.runtime import flow_run
 
 from parsimony import reporting
 from parsimony.data.row_digests import TRAINING_ROWS
-from parsimony.decision.records import Decision
+from parsimony.decision.records import Decision, Outcome
 from parsimony.errors import InfrastructureError, ParsimonyError
 from parsimony.reporting.evidence import CHAMPION
 from parsimony.reporting.receipt import dumps, receipt
 from parsimony.tasks.registry.promotion import history, keep, promote
 from parsimony.tasks.registry.refusals import UnsettledError
+from parsimony.tasks.registry.review import Terms, propose
 from parsimony.tasks.registry.stored_bundles import Verified
 from parsimony.tasks.registry.tracking import Recorded, Registry, attach, record
 from parsimony.tasks.registry.versions import register, winner_of
@@ -38,12 +39,18 @@ class Published:
     receipt: dict[str, object]
     folder: Path
 
+    @property
+    def outcome(self) -> Outcome:
+        """What was decided."""
+        return self.decision.outcome
+
 
 @task(name="publish and promote", cache_policy=NO_CACHE)
-def publish(decision: Decision, registry: Registry, folder: Path) -> Published:
+def publish(decision: Decision, registry: Registry, folder: Path, terms: Terms) -> Published:
     """Record the decision in MLflow, register its winner, write the report, promote; return the decision with its receipt.
 
-    The order matters: everything that a version needs, and the evidence for it, exists before the journal names it. A folder
+    A winner that needs an approval is not promoted but proposed, on these terms. The order matters: everything that a version needs, and
+    the evidence for it, exists before the journal names it. A folder
     with the file `promotion-pending` is of a run of which it is not known whether it promoted.
     """
     recorded = record(registry, decision, tags={"prefect.flow_run_id": str(flow_run.get_id() or "")})
@@ -59,7 +66,10 @@ def publish(decision: Decision, registry: Registry, folder: Path) -> Published:
         keep(registry, decision.model)
     elif verified is not None:
         with _pending(folder):
-            promote(registry, decision, verified)
+            if decision.outcome == "waiting":
+                propose(registry, decision, verified, replace(terms, flow_run_id=str(flow_run.get_id() or "")))
+            else:
+                promote(registry, decision, verified)
     return Published(decision=decision, receipt=paper, folder=folder)
 
 

@@ -17,7 +17,7 @@ from parsimony.data.table import Table
 from parsimony.flows.cli.main import main
 from parsimony.tasks.registry.tracking import Registry, connected
 
-pytestmark = [pytest.mark.flow, pytest.mark.slow]
+pytestmark = [pytest.mark.flow, pytest.mark.slow, pytest.mark.long]
 
 PLAN = """
 model = "again"

@@ -36,8 +36,12 @@ def run(chosen: argparse.Namespace) -> int:
     preflight(plan)
     with following(), serving(where):
         from parsimony.flows.promote_smallest import promote_smallest
+        from parsimony.tasks.publish import Published
 
         published = promote_smallest(plan)
+        if not isinstance(published, Published):  # a run that a deployment started, and a person let go on
+            print(published.told)
+            return 0
     if chosen.json:
         from parsimony.reporting.receipt import dumps
 
@@ -71,6 +75,9 @@ def _print_decision(published: Published, chosen: argparse.Namespace) -> None:
     model = decision.model
     if decision.outcome == "none":
         _print_remedies(decision, chosen)
+        return
+    if decision.outcome == "waiting":
+        print(f"next     parsimony review {model}")
         return
     print(f'next     parsimony predict {model} "a text of your own"')
     print(f"         parsimony champion {model} --download ./{model}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 from parsimony.data.splits import Splits
 from parsimony.decision import procedure
@@ -24,6 +24,7 @@ from parsimony.tasks.publish import Published
 from parsimony.tasks.publish import publish as publish_task
 from parsimony.tasks.registry.holds import standing
 from parsimony.tasks.registry.ledger import record_question
+from parsimony.tasks.registry.review import Terms
 
 
 def join_champion(run: Session, splits: Splits, entries: list[Entry]) -> list[Entry]:
@@ -68,7 +69,7 @@ def certify(run: Session, splits: Splits, entries: Sequence[Entry], chosen: Shor
     """Ask the test split, safest candidate first, until one does not pass; the question is written down before."""
     reference, dataset = run.case(splits).reference, splits.dataset
     digests = {e.id: e.bundle.digest for e in entries if e.bundle}
-    asked_for = asdict(run.rules.gates), run.plan.data.slices
+    asked_for = asdict(replace(run.rules.gates, approval="none")), run.plan.data.slices
     question = digest_of([digests[name] for name in chosen.order], digests[reference], *asked_for)
     run.test_reuse = record_question(run.registry, dataset.test_digest, question, model=run.plan.model, run_id=run.id)
     place = Place(target=run.targets[0], folder=run.folder, home=run.home)
@@ -108,4 +109,6 @@ def _cost(run: Session) -> Cost:
 def publish(run: Session, decision: Decision) -> Published:
     """Write the evidence down and promote the winner, last of all."""
     with run.stage("publish", decision.outcome), lease(run.registry, decision.model):
-        return publish_task(decision, run.registry, run.folder)
+        gates = run.plan.gates
+        terms = Terms(hours=gates.approval_hours, on_timeout=gates.on_timeout)
+        return publish_task(decision, run.registry, run.folder, terms)

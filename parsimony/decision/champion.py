@@ -12,7 +12,7 @@ import numpy as np
 from parsimony.data.row_digests import row_digests
 from parsimony.data.splits import Splits
 from parsimony.decision import exact_test, gates, slices, stats
-from parsimony.decision.records import Coverage, GateResult, GateSettings, OverChampion, Rules, TestSet
+from parsimony.decision.records import Coverage, GateResult, GateSettings, GateVerdict, OverChampion, Rules, TestSet
 
 GATE, LABELS_GATE = "champion", "labels"
 _NAMED = 5
@@ -99,5 +99,5 @@ def knows_labels(coverage: Coverage | None) -> tuple[GateResult, ...]:
         if new
         else "it knows every label"
     )
-    verdict = "fail" if new else "pass"
+    verdict: GateVerdict = "fail" if new else "pass"
     return (GateResult(gate=LABELS_GATE, verdict=verdict, value=float(len(new)), limit=0.0, reason=reason),)

@@ -100,6 +100,8 @@ def conclude(case: Case, entries: Sequence[Entry], chosen: Shortlist, comparison
     left_out = dict(chosen.left_out)
     judged = tuple(verdicts.verdict(e, case.targets, case.gates, left_out, case.reference) for e in entries)
     outcome, name, reason = winner.decide(judged, case.standing)
+    if outcome == "promoted" and case.gates.approval != "none":
+        outcome = "waiting"
     return Ruling(
         judged=judged,
         outcome=outcome,

@@ -16,7 +16,8 @@ from parsimony.measurement.records import Measurement, TargetSettings
 Metric = Literal["accuracy", "macro_f1"]
 GateVerdict = Literal["pass", "fail", "inconclusive"]
 CandidateVerdict = Literal["pass", "fail", "inconclusive", "not built", "not certified"]
-Outcome = Literal["promoted", "kept", "none"]
+Outcome = Literal["promoted", "waiting", "kept", "none"]
+Approval = Literal["none", "prefect", "mlflow"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -217,7 +218,7 @@ class GateSettings:
 
     `slice_margin` and `slice_floor` bound the loss of accuracy and the accuracy of every slice; 1 and 0 bound nothing.
     `champion_margin` is how much worse than the champion nothing may be proven to be, 1 is no limit. `underpowered` says that the plan
-    insists on a margin that its test split can hardly certify.
+    insists on a margin that its test split can hardly certify. `approval` says where a person approves a winner before it is promoted.
     """
 
     metric: Metric
@@ -228,14 +229,15 @@ class GateSettings:
     slice_floor: float
     champion_margin: float = 0.02
     underpowered: bool = False
+    approval: Approval = "none"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
     """Which candidate wins and why each other one does not. The receipt is its JSON.
 
-    `test_reuse` counts the different questions that the test split has answered, this one included. A promoted winner
-    passes; a champion that is kept may be inconclusive.
+    `test_reuse` counts the different questions that the test split has answered, this one included. A winner that is promoted, or
+    waits for an approval, passes; a champion that is kept may be inconclusive.
     """
 
     outcome: Outcome
@@ -256,7 +258,7 @@ class Decision:
     standing: Standing = NOTHING_SAID
 
     def __post_init__(self) -> None:
-        require((self.winner is None) == (self.outcome == "none"), "a winner goes with promoted or kept")
+        require((self.winner is None) == (self.outcome == "none"), "a winner goes with promoted, waiting or kept")
         if self.winner is not None:
             winners = [j for j in self.judged if j.candidate == self.winner]
             stays = self.outcome == "kept" and [j.is_champion for j in winners] == [True]

@@ -15,6 +15,8 @@ from parsimony.measurement.records import Measurement, TargetSettings
 
 # Share of rows that a good candidate predicts differently, before anything is known.
 GUESSED_DISCORDANCE = 0.05
+_AFTER_THE_END = "the sequence of tests ended before it"
+_UNTESTED = "it can be judged on no row of today's test split"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,25 +93,13 @@ def verdict(
     entry: Entry, targets: Sequence[TargetSettings], settings: GateSettings, left_out: Mapping[str, str], reference: str
 ) -> Judged:
     """Give a candidate its final word, with every gate's result and the first reason against it."""
+    results = _results(entry, targets, settings)
     word: CandidateVerdict
-    results: tuple[GateResult, ...] = ()
     if entry.bundle is None:
         word, reason = "not built", entry.obstacle or "it has no bundle"
     elif entry.certificate is None or entry.floor is None:
-        results = fits(entry, targets)
-        untested = (
-            "it can be judged on no row of today's test split"
-            if entry.is_champion
-            else "the sequence of tests ended before it"
-        )
-        word, reason = "not certified", left_out.get(entry.id, untested)
+        word, reason = "not certified", left_out.get(entry.id, _UNTESTED if entry.is_champion else _AFTER_THE_END)
     else:
-        harm = slices.judge(entry.certificate.slices, settings)
-        quality, beside = (
-            gates.quality(entry.certificate, settings),
-            champion.judge(entry.certificate.over_champion, settings),
-        )
-        results = (quality, entry.floor, harm, *beside, *champion.knows_labels(entry.coverage), *fits(entry, targets))
         word, reason = gates.overall(results), gates.first_obstacle(results)
     return Judged(
         candidate=entry.id,
@@ -129,6 +119,22 @@ def verdict(
         is_reference=entry.id == reference,
         is_champion=entry.is_champion,
         coverage=entry.coverage,
+    )
+
+
+def _results(entry: Entry, targets: Sequence[TargetSettings], settings: GateSettings) -> tuple[GateResult, ...]:
+    """Return the result of every gate that has something to look at."""
+    if entry.bundle is None:
+        return ()
+    if entry.certificate is None or entry.floor is None:
+        return fits(entry, targets)
+    return (
+        gates.quality(entry.certificate, settings),
+        entry.floor,
+        slices.judge(entry.certificate.slices, settings),
+        *champion.judge(entry.certificate.over_champion, settings),
+        *champion.knows_labels(entry.coverage),
+        *fits(entry, targets),
     )
 
 

@@ -79,7 +79,7 @@ def _figures(decision: Decision) -> str:
 
 
 def _reasons(decision: Decision) -> str:
-    losers = [judged for judged in ladder(decision) if judged.candidate != decision.winner]
+    losers = [judged for judged in ladder(decision) if judged.candidate != decision.winner and why(decision, judged)]
     return "\n".join(f"- {_reason(decision, judged)}" for judged in losers) or "No other candidate."
 
 

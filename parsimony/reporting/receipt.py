@@ -236,6 +236,7 @@ def _settings(gates: GateSettings) -> Json:
         "slice_floor": gates.slice_floor,
         "champion_margin": gates.champion_margin,
         "underpowered": gates.underpowered,
+        "approval": gates.approval,
     }
 
 

@@ -32,7 +32,15 @@ if TYPE_CHECKING:
 
 _REQUIREMENTS = ("onnxruntime", "tokenizers", "numpy")
 _MODEL_URI = "models:/"
-_CARD_CHARS = 5000  # the length of MLflow's column for a version's description
+_MODEL = (
+    "The smallest models for {0} that provably kept the quality; the alias champion names the one in production. Put there by Parsimony: the "
+    "alias follows the journal {0}.promotions, and one that is moved by hand is moved back."
+)
+_RECORD = (
+    "A record, not a model: who put which version of {0} into production, when and why. Nothing here is to be used, changed or deleted; the "
+    "model is {0}."
+)
+CARD_CHARS = 5000  # the length of MLflow's column for a version's description
 _ADDRESS_VARIABLE = "MLFLOW_TRACKING_URI"
 _default_address_lock = threading.Lock()
 
@@ -190,11 +198,12 @@ class Draft:
 
 
 def _make_model(client: MlflowClient, name: str) -> None:
-    """Make a registered model unless it is there."""
+    """Make a registered model unless it is there; its description says what it is."""
     from mlflow.exceptions import MlflowException
 
+    model = name.removesuffix(JOURNAL_SUFFIX)
     try:
-        client.create_registered_model(name)
+        client.create_registered_model(name, description=(_MODEL if model == name else _RECORD).format(model))
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
@@ -205,7 +214,7 @@ def create_version(client: MlflowClient, registry: Registry, draft: Draft) -> No
     _make_model(client, draft.name)
     model_id = draft.source.removeprefix(_MODEL_URI)
     run_id = client.get_logged_model(model_id).source_run_id
-    description = draft.description[:_CARD_CHARS]
+    description = draft.description[:CARD_CHARS]
     with _default_address(registry):
         client.create_model_version(
             draft.name, draft.source, run_id, dict(draft.tags), description=description, model_id=model_id

@@ -303,6 +303,7 @@ def test_promises_targets_and_cost_are_written_as_asked_and_spent() -> None:
         "slice_floor": 0.0,
         "champion_margin": 0.02,
         "underpowered": False,
+        "approval": "none",
     }
     assert paper["targets"] == [
         {"name": "here", "threads": 1, "p99_ms": 20.0, "peak_rss_bytes": 300_000_000, "size_bytes": None},

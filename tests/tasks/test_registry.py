@@ -33,10 +33,10 @@ from parsimony.decision.records import Certificate, Cost, Decision, GateSettings
 from parsimony.errors import InfrastructureError, PlanError
 from parsimony.measurement.records import Measurement, Quantile, TargetSettings
 from parsimony.tasks.registry import promotion
+from parsimony.tasks.registry.entries import JOURNAL_SUFFIX
+from parsimony.tasks.registry.journal import ALIAS
 from parsimony.tasks.registry.metrics import numbers_of
 from parsimony.tasks.registry.promotion import (
-    ALIAS,
-    JOURNAL_SUFFIX,
     champion,
     download,
     history,
