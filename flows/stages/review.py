@@ -87,7 +87,7 @@ def _review(registry: Registry, there: Waiting) -> Reviewed:
         present = review.waiting(registry, there.model)
         if present is None or present.version != there.version:
             return _ended(registry, there)
-        answer = _answer(present, problem, f"review-{present.since}-{present.answers}")
+        answer = _answer(present, problem, f"review-{present.version}-{present.answers}")
         try:
             problem = answer if isinstance(answer, str) else _act(registry, present, answer)
         except PlanError as error:  # held, or answered by another one meanwhile
