@@ -19,6 +19,8 @@ from parsimony.flows import names, progress, schedule, states, unchanged
 from parsimony.flows.plan import Plan
 from parsimony.flows.servers.automations import EVENT, HEADLINES
 from parsimony.flows.settings import up_lock
+from parsimony.flows.stages import review
+from parsimony.flows.stages.review import Reviewed
 from parsimony.tasks.publish import Published, artifact_key
 
 
@@ -33,6 +35,8 @@ def searching(plan: Plan, search: Callable[[], Published]) -> State[Any]:
         return replaced
     with progress.shown(f"progress-{artifact_key(plan.model)}"):
         try:
+            if (answered := review.resumed(plan)) is not None:
+                return _answered(answered)
             # Who types the command wants a search and its receipt.
             digest = None if run.deployment_id is None else _digest(plan)
             return _kept(plan, digest) or _searched(plan, digest, search)
@@ -56,9 +60,17 @@ def _searched(plan: Plan, digest: str | None, search: Callable[[], Published]) -
     published = search()
     decision = published.decision
     state = states.decided(decision, published)
-    if digest is not None and decision.winner is not None:
+    if digest is not None and decision.outcome in ("promoted", "kept"):
         unchanged.remember(plan, digest)
     _tell(HEADLINES[decision.outcome], plan.model, names.with_winner(decision), state)
+    asked = review.ask(plan, published)
+    return state if isinstance(asked, Published) else _answered(asked)
+
+
+def _answered(reviewed: Reviewed) -> State[Any]:
+    """Return the state of a run whose winner waited for a person."""
+    state = states.reviewed(reviewed.outcome, reviewed.told, reviewed)
+    _tell(HEADLINES[reviewed.outcome], reviewed.model, f"{names.at_start()}: {str(state.name).lower()}", state)
     return state
 
 

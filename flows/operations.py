@@ -46,7 +46,7 @@ def reconcile() -> State[Any]:
     def body() -> State[Any]:
         if is_held(MEASURING):  # MLflow's client takes seconds to load, which would disturb it
             return Completed(message="A measurement is in progress on this machine; the next minute looks again.")
-        from parsimony.tasks.registry import promotion
+        from parsimony.tasks.alarms import mend
         from parsimony.tasks.registry.journal import known
         from parsimony.tasks.registry.tracking import connected
 
@@ -57,7 +57,7 @@ def reconcile() -> State[Any]:
         broken: list[str] = []
         for name in names:
             try:
-                lines += promotion.reconcile(place, name)
+                lines += mend(place, name)
             except InfrastructureError as error:
                 broken.append(str(error))
         if broken:

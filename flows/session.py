@@ -12,23 +12,28 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
+from prefect.runtime import flow_run
+
 from parsimony.data.splits import Splits
 from parsimony.decision.procedure import Case
 from parsimony.decision.records import NO_SHIFT, NOTHING_SAID, Rules, Shift, Standing
 from parsimony.flows import settings
 from parsimony.flows.forecast import Forecast
-from parsimony.flows.plan import Plan
+from parsimony.flows.plan import Plan, flat
 from parsimony.flows.preflight import preflight
 from parsimony.flows.settings import Settings
 from parsimony.flows.upkeep.leftovers import clear, running
+from parsimony.measurement import machine
 from parsimony.measurement.energy import Meter, meter
 from parsimony.measurement.host_lock import host_lock
 from parsimony.measurement.records import TargetSettings
 from parsimony.reporting.formatting import duration
+from parsimony.tasks.alarms import mend
 from parsimony.tasks.builder import Build, building
 from parsimony.tasks.publish import may_have_promoted, settle
+from parsimony.tasks.registry import searches
 from parsimony.tasks.registry.artifact_store import try_artifacts
-from parsimony.tasks.registry.promotion import reconcile
+from parsimony.tasks.registry.searches import Search
 from parsimony.tasks.registry.tracking import Registry
 
 log = logging.getLogger("parsimony.progress")
@@ -72,6 +77,19 @@ class Session:
         """Seconds since the run began."""
         return time.monotonic() - self.begun
 
+    @property
+    def search(self) -> Search:
+        """The run as MLflow shows it from its beginning."""
+        here = machine.environment(1)
+        tags = {"environment.cpu": here.cpu, "environment.platform": here.platform, "environment.python": here.python}
+        versions = ", ".join(f"{name} {version}" for name, version in here.versions)
+        return Search(
+            model=self.plan.model,
+            run_id=self.id,
+            plan=flat(self.plan.model_dump()),
+            tags={**tags, "environment.versions": versions, "prefect.flow_run_id": str(flow_run.get_id() or "")},
+        )
+
     def case(self, splits: Splits) -> Case:
         """Return what the decision of this run is about; the reference is known from the start of the ladder."""
         return Case(
@@ -113,17 +131,22 @@ def session(plan: Plan) -> Iterator[Session]:
 def _opened(plan: Plan, where: Settings, targets: tuple[TargetSettings, ...]) -> Iterator[Session]:
     registry = Registry(tracking_uri=where.tracking_uri, artifact_root=where.artifact_root)
     # A registry that does not respond, a damaged journal and a full store are noticed before anything is trained.
-    for line in reconcile(registry, plan.model):
+    for line in mend(registry, plan.model):
         log.warning("%s", line, extra={"stage": "registry", "detail": line, "left_s": None})
     try_artifacts(registry, plan.model)
     settle(registry, where.home / "runs")
-    clear(where.home)
+    for left in clear(where.home):
+        if left.kind == "dead run" and left.path is not None:
+            searches.end(registry, plan.model, left.path.name, "KILLED", "its process was ended")
     with meter(plan.run.country) as energy, building() as build:
         run = Session(plan=plan, home=where.home, registry=registry, targets=targets, energy=energy, build=build)
         with running(where.home, run.folder):
+            searches.begin(registry, run.search)
             try:
                 yield run
-            except BaseException:
+            except BaseException as error:
+                ending: searches.Ending = "FAILED" if isinstance(error, Exception) else "KILLED"
+                searches.end(registry, plan.model, run.id, ending, f"{type(error).__name__}: {error}")
                 # A run that may have promoted leaves its folder, which is the evidence.
                 if not may_have_promoted(run.folder):
                     shutil.rmtree(run.folder, ignore_errors=True)

@@ -11,7 +11,7 @@ from prefect.states import Cancelled, Completed, Failed
 
 from parsimony import reporting
 from parsimony.decision.journal import Champion
-from parsimony.decision.records import Decision
+from parsimony.decision.records import Decision, Outcome
 from parsimony.errors import DataError, ParsimonyError, PlanError
 from parsimony.tasks.registry.secrets import without_secrets
 
@@ -28,6 +28,11 @@ _LOGGERS = ("prefect.task_runs", "prefect.flow_runs")
 def decided(decision: Decision, data: object) -> State[Any]:
     """Return the state of a decision: its name, and its sentence as the message."""
     return Completed(name=NAMES[decision.outcome], message=reporting.sentence(decision), data=data)
+
+
+def reviewed(outcome: Outcome, told: str, data: object) -> State[Any]:
+    """Return the state of a winner that a person approved or not: what is in production now, and what was said."""
+    return Completed(name="Rejected" if outcome == "none" else NAMES[outcome], message=told, data=data)
 
 
 def refused(error: ParsimonyError) -> State[Any]:

@@ -61,6 +61,11 @@ class BuiltBundle:
     size_bytes: int
 
 
+def champion_version(shape: Sequence[str]) -> str | None:
+    """Return the version in the name of a champion from an earlier run; None for any other candidate."""
+    return next((part.removeprefix(CHAMPION_SHAPE) for part in shape if part.startswith(CHAMPION_SHAPE)), None)
+
+
 def base_tags(bases: Sequence[str]) -> tuple[str, ...]:
     """Return a short name for each base, all different; empty ones where there is only one base."""
     if len(bases) < 2:

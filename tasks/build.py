@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -10,10 +11,11 @@ import numpy as np
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from parsimony.bundle.folder import Windows
+from parsimony.bundle.folder import LABELS, Windows
 from parsimony.candidates import BuiltBundle
 from parsimony.compression.build import Sources, key_of
 from parsimony.compression.technique import DoesNotApplyError
+from parsimony.data.labels import translated
 from parsimony.data.splits import Splits
 from parsimony.decision import gates
 from parsimony.decision.records import Shift
@@ -63,10 +65,15 @@ def evaluate(entry: Entry, splits: Splits, target: TargetSettings, home: Path) -
         if entry.is_champion:
             raise
         return replace(entry, bundle=None, obstacle=f"it cannot be predicted with: {error}"[:300])
-    score = gates.score(splits.truth("validation"), predicted.classes, len(splits.dataset.labels))
-    return replace(
-        entry, predictions=np.asarray(predicted.classes), validation=score, measurements=(predicted.measurement,)
-    )
+    classes = todays_classes(entry.bundle, predicted.classes, splits.dataset.labels)
+    score = gates.score(splits.truth("validation"), classes, len(splits.dataset.labels) + 1)
+    return replace(entry, predictions=classes, validation=score, measurements=(predicted.measurement,))
+
+
+def todays_classes(bundle: BuiltBundle, classes: np.ndarray, labels: tuple[str, ...]) -> np.ndarray:
+    """Return what a bundle predicts as class numbers of today's labels [rows]; a champion may have others."""
+    own = tuple(json.loads((Path(bundle.folder) / LABELS).read_text(encoding="utf-8")))
+    return np.asarray(classes) if own == labels else translated(np.asarray(classes), own, labels)
 
 
 @task(name="shift", cache_policy=NO_CACHE)

@@ -21,6 +21,7 @@ from parsimony.errors import BundleError
 from parsimony.measurement.prediction_cache import predictions_of
 from parsimony.measurement.records import TargetSettings
 from parsimony.reporting.evidence import prediction_file, write_predictions
+from parsimony.tasks.build import todays_classes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,15 +49,15 @@ def certify(
             write_predictions(file, entry.predictions, splits.dataset.labels)
     while True:
         by_id = {entry.id: entry for entry in entries}
-        tests = on_predictions(
-            procedure.test_set(splits), partial(_predictions, by_id, splits, place), reference, rules
-        )
+        covered = {entry.id: entry.covered for entry in entries if entry.covered is not None}
+        predictions = partial(_predictions, by_id, splits, place)
+        tests = on_predictions(procedure.test_set(splits), predictions, reference, rules, covered)
         try:
             return procedure.certify(entries, chosen, tests)
         except _UnusableError as error:
             if error.name == reference:
                 raise
-            chosen = replace(chosen, order=tuple(name for name in chosen.order if name != error.name))
+            chosen = chosen.without({error.name: error.why})
             entries = [_without_bundle(entry, error) if entry.id == error.name else entry for entry in entries]
 
 
@@ -77,8 +78,9 @@ def _predictions(by_id: Mapping[str, Entry], splits: Splits, place: Place, name:
         predicted = predictions_of(bundle, splits.texts("test"), place.target, place.home / "predictions")
     except BundleError as error:
         raise _UnusableError(name, error) from error
-    write_predictions(prediction_file(place.folder, name, "test"), predicted.classes, splits.dataset.labels)
-    return predicted.classes
+    classes = todays_classes(bundle, predicted.classes, splits.dataset.labels)
+    write_predictions(prediction_file(place.folder, name, "test"), classes, splits.dataset.labels)
+    return classes
 
 
 def _without_bundle(entry: Entry, error: _UnusableError) -> Entry:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from prefect import task
@@ -13,36 +13,49 @@ from prefect.cache_policies import NO_CACHE
 from parsimony.bundle.folder import LABELS
 from parsimony.candidates import CHAMPION_SHAPE, BuiltBundle, Candidate, ModelSpec
 from parsimony.compression.techniques import TECHNIQUES
+from parsimony.data.row_digests import TRAINING_ROWS, write_row_digests
+from parsimony.data.splits import Splits
+from parsimony.decision.champion import cover
 from parsimony.decision.journal import Champion, fold
 from parsimony.decision.verdicts import Entry
 from parsimony.errors import first_line
-from parsimony.files import MANIFEST
+from parsimony.files import MANIFEST, write_json
+from parsimony.reporting.evidence import CHAMPION
 from parsimony.tasks.registry.promotion import cached, champion, history
 from parsimony.tasks.registry.refusals import ChangedError, MissingError
+from parsimony.tasks.registry.stored_bundles import training_rows
 from parsimony.tasks.registry.tracking import Registry
 
 log = logging.getLogger("parsimony.progress")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where a champion comes from, and where it and the evidence about it are kept: the home, the run's folder."""
+
+    registry: Registry
+    home: Path
+    folder: Path
+
+
 @task(name="bring the champion", task_run_name="bring the champion", cache_policy=NO_CACHE)
-def bring_champion(
-    entries: list[Entry], model: str, labels: tuple[str, ...], registry: Registry, home: Path
-) -> list[Entry]:
+def bring_champion(entries: list[Entry], model: str, splits: Splits, place: Place) -> list[Entry]:
     """Return the entries with the champion marked: one of them when its bundle is the same, else one more.
 
-    A champion whose labels differ from the data's, or of which nothing is left, cannot be compared; it is not brought, and the
-    reason is noted.
+    What it cannot be judged on is left out of its tests: rows of labels that it does not know, and rows that it was trained on. One of
+    which nothing is left cannot be compared; it is not brought, and the reason is noted.
     """
+    registry = place.registry
     try:
         current = champion(registry, model)
         if current is None:
             return entries
         if marked := _marked(entries, current.digest):
             return marked
-        current, bundle = cached(registry, model, home / "champions")
+        current, bundle = cached(registry, model, place.home / "champions")
     except (MissingError, ChangedError) as error:  # neither it nor one before it is whole any more
         return [*entries, _lost(registry, model, error)]
-    return _marked(entries, current.digest) or [*entries, _brought(current, bundle, labels)]
+    return _marked(entries, current.digest) or [*entries, _brought(current, bundle, splits, place)]
 
 
 def _marked(entries: list[Entry], digest: str) -> list[Entry]:
@@ -53,15 +66,24 @@ def _marked(entries: list[Entry], digest: str) -> list[Entry]:
     return []
 
 
-def _brought(current: Champion, bundle: BuiltBundle, labels: tuple[str, ...]) -> Entry:
+def _brought(current: Champion, bundle: BuiltBundle, splits: Splits, place: Place) -> Entry:
     for line in current.notes:
         log.warning("%s", line, extra={"stage": "champion", "detail": line, "left_s": None})
     folder = Path(bundle.folder)
     lineage = json.loads((folder / MANIFEST).read_text(encoding="utf-8")).get("lineage")
     entry = Entry(candidate=_candidate(lineage, current.version), predicted_bytes=bundle.size_bytes, is_champion=True)
-    if tuple(json.loads((folder / LABELS).read_text(encoding="utf-8"))) != labels:
-        return replace(entry, obstacle="the champion's labels are not those of today's data")
-    return replace(entry, bundle=bundle)
+    labels = tuple(json.loads((folder / LABELS).read_text(encoding="utf-8")))
+    evidence = place.folder / CHAMPION
+    trained = training_rows(place.registry, current.model, current.version, evidence)
+    write_json(evidence / LABELS, labels)
+    coverage, covered = cover(current.version, labels, splits, trained)
+    return replace(entry, bundle=bundle, coverage=coverage, covered=covered)
+
+
+def write_training_rows(splits: Splits, folder: Path) -> None:
+    """Keep which rows the models of a run are trained and chosen on, as digests, in the run's folder."""
+    texts = (*splits.tables["train"].texts, *splits.tables["validation"].texts)
+    write_row_digests(folder / TRAINING_ROWS, texts)
 
 
 def _lost(registry: Registry, model: str, error: Exception) -> Entry:

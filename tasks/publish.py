@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import quote
 
@@ -15,11 +15,14 @@ from prefect.cache_policies import NO_CACHE
 from prefect.runtime import flow_run
 
 from parsimony import reporting
-from parsimony.decision.records import Decision
+from parsimony.data.row_digests import TRAINING_ROWS
+from parsimony.decision.records import Decision, Outcome
 from parsimony.errors import InfrastructureError, ParsimonyError
+from parsimony.reporting.evidence import CHAMPION
 from parsimony.reporting.receipt import dumps, receipt
 from parsimony.tasks.registry.promotion import history, keep, promote
 from parsimony.tasks.registry.refusals import UnsettledError
+from parsimony.tasks.registry.review import Terms, propose
 from parsimony.tasks.registry.secrets import shown_address
 from parsimony.tasks.registry.stored_bundles import Verified
 from parsimony.tasks.registry.tracking import Recorded, Registry, attach, record
@@ -38,16 +41,22 @@ class Published:
     receipt: dict[str, object]
     folder: Path
 
+    @property
+    def outcome(self) -> Outcome:
+        """What was decided."""
+        return self.decision.outcome
+
 
 @task(name="publish and promote", task_run_name="publish: {decision.outcome}", cache_policy=NO_CACHE)
-def publish(decision: Decision, registry: Registry, folder: Path) -> Published:
+def publish(decision: Decision, registry: Registry, folder: Path, terms: Terms) -> Published:
     """Record the decision in MLflow, register its winner, write the report, promote; return the decision with its receipt.
 
-    The order matters: everything that a version needs, and the evidence for it, exists before the journal names it. A folder
-    with the file `promotion-pending` is of a run of which it is not known whether it promoted, one with `promoted` of one that did.
+    A winner that needs an approval is not promoted but proposed, on these terms. The order matters: everything that a version needs, and
+    the evidence for it, exists before the journal names it. A folder with the file `promotion-pending` is of a run of which it is
+    not known whether it promoted, one with `promoted` of one that did.
     """
     recorded = record(registry, decision, tags=_run_tags())
-    verified = _version(decision, registry, recorded)
+    verified = _version(decision, registry, recorded, folder)
     paper = receipt(decision, version=None if verified is None else verified.version)
     attach(registry, recorded, write_files(decision, paper, folder))
     create_markdown_artifact(
@@ -59,7 +68,10 @@ def publish(decision: Decision, registry: Registry, folder: Path) -> Published:
         keep(registry, decision.model)
     elif verified is not None:
         with _pending(folder):
-            promote(registry, decision, verified)
+            if decision.outcome == "waiting":
+                propose(registry, decision, verified, replace(terms, flow_run_id=str(flow_run.get_id() or "")))
+            else:
+                promote(registry, decision, verified)
     return Published(decision=decision, receipt=paper, folder=folder)
 
 
@@ -81,7 +93,7 @@ def _links(model: str, registry: Registry, recorded: Recorded, verified: Verifie
     return links
 
 
-def _version(decision: Decision, registry: Registry, recorded: Recorded) -> Verified | None:
+def _version(decision: Decision, registry: Registry, recorded: Recorded, folder: Path) -> Verified | None:
     """Return the winner's version: the champion's where it is kept, else the winner's own, registered and verified."""
     if decision.winner is None:
         return None
@@ -98,6 +110,7 @@ def _version(decision: Decision, registry: Registry, recorded: Recorded) -> Veri
         decision,
         version_card=reporting.version_card(decision),
         run_id_of_winner=recorded.of(decision.winner),
+        training_rows=folder / TRAINING_ROWS,
     )
 
 
@@ -137,7 +150,7 @@ def write_files(decision: Decision, paper: dict[str, object], folder: Path) -> d
     (folder / RECEIPT).write_text(dumps(paper) + "\n", encoding="utf-8")
     (folder / PAGE).write_text(reporting.html(decision, paper), encoding="utf-8")
     (folder / TEXT).write_text(reporting.markdown(decision), encoding="utf-8")
-    names = (RECEIPT, PAGE, TEXT, QUARANTINE, "predictions")
+    names = (RECEIPT, PAGE, TEXT, QUARANTINE, CHAMPION, "predictions")
     return {name: folder / name for name in names if (folder / name).exists()}
 
 

@@ -386,6 +386,7 @@ def test_the_deployments_name_flows_by_their_modules_and_a_valid_plan() -> None:
         "quality/on-demand",
         "rollback/on-demand",
         "reconcile/every-minute",
+        "review/every-minute",
         "clean/nightly",
     ]
     for deployment in listed():

@@ -26,6 +26,7 @@ from parsimony.flows.cli import (
     reconcile,
     release,
     report,
+    review,
     rollback,
     rotate,
     run,
@@ -39,11 +40,11 @@ if TYPE_CHECKING:
     from parsimony.flows.interrupts import Interrupt
 
 _VERBS = (
-    run, plan, rotate, champion, history, rollback, hold, release, reconcile, predict, serve, report, audit, bench, drift, quality,
-    doctor, clean, up, deploy,
+    run, plan, rotate, champion, history, rollback, review, hold, release, reconcile, predict, serve, report, audit, bench, drift,
+    quality, doctor, clean, up, deploy,
 )  # fmt: skip
 _EXIT_CODES = (
-    "exit status: 0 promoted or kept, 1 nothing passed, a receipt that does not hold or a machine that is not fit, 2 bad plan, "
+    "exit status: 0 promoted, waiting or kept, 1 nothing passed, a receipt that does not hold or a machine that is not fit, 2 bad plan, "
     "3 bad data, 4 infrastructure"
 )
 _FINDINGS_SHOWN = 20

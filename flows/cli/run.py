@@ -12,6 +12,7 @@ from parsimony.flows.cli.shared import Verbs, takes_json, takes_plan, verb
 
 if TYPE_CHECKING:
     from parsimony.decision.records import Decision
+    from parsimony.flows.stages.review import Reviewed
     from parsimony.tasks.publish import Published
 
 
@@ -36,8 +37,12 @@ def run(chosen: argparse.Namespace) -> int:
     preflight(plan)
     with following(), serving(where):
         from parsimony.flows.promote_smallest import promote_smallest
+        from parsimony.tasks.publish import Published
 
-        published = cast("Published", promote_smallest(plan))  # Prefect gives the result of the state
+        published = cast("Published | Reviewed", promote_smallest(plan))  # Prefect gives the result of the state
+        if not isinstance(published, Published):  # a run that a deployment started, and a person let go on
+            print(published.told)
+            return 0
     if chosen.json:
         from parsimony.reporting.receipt import dumps
 
@@ -71,6 +76,9 @@ def _print_decision(published: Published, chosen: argparse.Namespace) -> None:
     model = decision.model
     if decision.outcome == "none":
         _print_remedies(decision, chosen)
+        return
+    if decision.outcome == "waiting":
+        print(f"next     parsimony review {model}")
         return
     print(f'next     parsimony predict {model} "a text of your own"')
     print(f"         parsimony champion {model} --download ./{model}")

@@ -11,6 +11,7 @@ from parsimony.flows.names import rename, with_rows
 from parsimony.flows.plan import Plan
 from parsimony.flows.session import Session
 from parsimony.tasks.registry.ledger import questions
+from parsimony.tasks.registry.searches import describe_data
 from parsimony.tasks.validate import Source, validate
 from parsimony.tasks.validation.suites import Rules
 
@@ -54,6 +55,8 @@ def read(run: Session) -> Splits:
         f"{len(dataset.labels)} labels; {dataset.train_rows:,} rows to train, {dataset.validation_rows:,} to validate, "
         f"{dataset.test_rows:,} to test; {len(dataset.quarantined):,} set aside",
     )
+    plan = run.plan.data
+    describe_data(run.registry, run.search, dataset, (plan.train, plan.test or plan.train))
     _require_power(run.plan, dataset)
     _require_fresh(run, dataset)
     return splits

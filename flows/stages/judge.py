@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 from parsimony.data.splits import Splits
 from parsimony.decision import procedure
@@ -16,19 +16,23 @@ from parsimony.flows.session import Session
 from parsimony.tasks.build import evaluate
 from parsimony.tasks.certify import Place
 from parsimony.tasks.certify import certify as certify_task
-from parsimony.tasks.champion import bring_champion
+from parsimony.tasks.champion import Place as Origin
+from parsimony.tasks.champion import bring_champion, write_training_rows
 from parsimony.tasks.lease import lease
 from parsimony.tasks.measure import measure as measure_task
 from parsimony.tasks.publish import Published
 from parsimony.tasks.publish import publish as publish_task
 from parsimony.tasks.registry.holds import standing
 from parsimony.tasks.registry.ledger import record_question
+from parsimony.tasks.registry.review import Terms
 
 
 def join_champion(run: Session, splits: Splits, entries: list[Entry]) -> list[Entry]:
     """Bring the champion, which is judged on today's data beside the new candidates."""
     with run.stage("champion", run.plan.model):
-        joined = bring_champion(entries, run.plan.model, splits.dataset.labels, run.registry, run.home)
+        write_training_rows(splits, run.folder)
+        place = Origin(registry=run.registry, home=run.home, folder=run.folder)
+        joined = bring_champion(entries, run.plan.model, splits, place)
         return [
             evaluate(e, splits, run.targets[0], run.home) if e.is_champion and e.predictions is None else e
             for e in joined
@@ -65,7 +69,7 @@ def certify(run: Session, splits: Splits, entries: Sequence[Entry], chosen: Shor
     """Ask the test split in the fixed order, at the shared level; the question is written down before."""
     reference, dataset = run.case(splits).reference, splits.dataset
     digests = {e.id: e.bundle.digest for e in entries if e.bundle}
-    asked_for = asdict(run.rules.gates), run.plan.data.slices
+    asked_for = asdict(replace(run.rules.gates, approval="none")), run.plan.data.slices
     question = digest_of([digests[name] for name in chosen.order], chosen.shares, digests[reference], *asked_for)
     run.test_reuse = record_question(run.registry, dataset.test_digest, question, model=run.plan.model, run_id=run.id)
     place = Place(target=run.targets[0], folder=run.folder, home=run.home)
@@ -105,4 +109,6 @@ def _cost(run: Session) -> Cost:
 def publish(run: Session, decision: Decision) -> Published:
     """Write the evidence down and promote the winner, last of all."""
     with run.stage("publish", decision.outcome), lease(run.registry, decision.model):
-        return publish_task(decision, run.registry, run.folder)
+        gates = run.plan.gates
+        terms = Terms(hours=gates.approval_hours, on_timeout=gates.on_timeout)
+        return publish_task(decision, run.registry, run.folder, terms)

@@ -17,6 +17,7 @@ from parsimony.search import bisection
 from parsimony.search.bisection import Budget, Climb
 from parsimony.search.ladder import LadderSettings, SizedCandidate, ladder_of, students_of
 from parsimony.tasks import build as tasks
+from parsimony.tasks.registry.searches import begin_candidates
 from parsimony.training.checkpoint_store import Checkpoint
 from parsimony.training.families import FAMILIES
 
@@ -38,6 +39,7 @@ def ladder(run: Session, splits: Splits, reference: ModelSpec) -> tuple[SizedCan
     """List every candidate with its predicted size, the smallest first."""
     candidates = ladder_of(ladder_settings(run.plan, splits), reference)
     run.forecast.candidates(len(candidates))
+    begin_candidates(run.registry, run.search, [one.candidate.id for one in candidates])
     return candidates
 
 

@@ -16,11 +16,13 @@ from typing import Any
 
 import numpy as np
 
-from parsimony.bundle.folder import describe
-from parsimony.candidates import BuiltBundle, Candidate, ModelSpec
+from parsimony.bundle.folder import LABELS, describe
+from parsimony.candidates import BuiltBundle, Candidate, ModelSpec, champion_version
+from parsimony.data.row_digests import TRAINING_ROWS, read_row_digests
 from parsimony.data.splits import Splits, read_splits
 from parsimony.decision import fixed_sequence, gates, procedure
 from parsimony.decision.certification import on_predictions
+from parsimony.decision.champion import GATE, LABELS_GATE, cover
 from parsimony.decision.procedure import Case, Choice, RunFacts
 from parsimony.decision.records import NO_SHIFT, NOTHING_SAID, Cost, GateSettings, Rules, Shift, Standing
 from parsimony.decision.shortlist import shortlist
@@ -29,7 +31,7 @@ from parsimony.errors import DataError, InfrastructureError
 from parsimony.files import MANIFEST, digest_file
 from parsimony.measurement.json_format import from_json
 from parsimony.measurement.records import TargetSettings
-from parsimony.reporting.evidence import prediction_file, read_predictions
+from parsimony.reporting.evidence import CHAMPION, prediction_file, read_predictions
 from parsimony.reporting.receipt import RECEIPT_FORMAT, receipt
 
 Paper = Mapping[str, Any]
@@ -78,7 +80,9 @@ def _again(paper: Paper, folder: Path, bundles: Mapping[str, Path]) -> Mapping[s
     case = case_of(paper, splits)
     rules = Rules(gates=case.gates, seed=paper["seed"])
     entries = [entry_of(candidate, splits, folder, bundles) for candidate in paper["candidates"]]
-    tests = on_predictions(procedure.test_set(splits), _predictions(paper, folder, splits), case.reference, rules)
+    covered = {entry.id: entry.covered for entry in entries if entry.covered is not None}
+    predictions = _predictions(paper, folder, splits)
+    tests = on_predictions(procedure.test_set(splits), predictions, case.reference, rules, covered)
     comparisons = procedure.compare(case, entries, splits.truth("validation"))
     ruling = procedure.decide(case, entries, comparisons, tests, _rule(paper))
     facts = RunFacts(
@@ -96,9 +100,11 @@ def _again(paper: Paper, folder: Path, bundles: Mapping[str, Path]) -> Mapping[s
 
 def case_of(paper: Paper, splits: Splits) -> Case:
     """Return what the decision of a receipt was about."""
+    # Receipts of format 2 set no limit beside the champion.
+    promises = {"champion_margin": 1.0, **paper["gates"]}
     return Case(
         reference=paper["reference"]["candidate"],
-        gates=GateSettings(**paper["gates"]),
+        gates=GateSettings(**promises),
         targets=tuple(TargetSettings(**target) for target in paper["targets"]),
         test_rows=splits.dataset.test_rows,
         shift=Shift(**paper["shift"]) if "shift" in paper else NO_SHIFT,
@@ -111,12 +117,14 @@ def _rule(paper: Paper) -> Choice:
 
 
 def _as_before(again: Mapping[str, Any]) -> Mapping[str, object]:
-    """Return a receipt in the words of format 2, which knows neither planned tests nor their levels."""
+    """Return a receipt in the words of format 2, which knows neither planned tests nor their levels, and of the champion a bound."""
     old: dict[str, Any] = json.loads(json.dumps(again, allow_nan=False))
-    del old["tests"], old["shift"]
+    del old["tests"], old["shift"], old["change"], old["gates"]["champion_margin"], old["gates"]["approval"]
     for candidate in old["candidates"]:
-        if candidate["certified"] is not None:
-            del candidate["certified"]["level"]
+        candidate["gates"] = [gate for gate in candidate["gates"] if gate["gate"] not in (GATE, LABELS_GATE)]
+        if (certified := candidate["certified"]) is not None:
+            del certified["level"]
+            certified["over_champion"] = certified["over_champion"] and certified["over_champion"]["lower_bound"]
         if candidate["reason"] == NOT_REACHED:
             candidate["reason"] = "the sequence of tests ended before it"
     return {**old, "format": _FIXED_SEQUENCE}
@@ -151,8 +159,21 @@ def entry_of(candidate: Paper, splits: Splits, folder: Path, bundles: Mapping[st
     bundle = BuiltBundle(folder="", digest="not kept", size_bytes=1) if kept is None else describe(kept)
     labels = splits.dataset.labels
     predictions = read_predictions(prediction_file(folder, entry.id, "validation"), labels)
-    score = gates.score(splits.truth("validation"), predictions, len(labels))
-    return replace(entry, bundle=bundle, predictions=predictions, validation=score)
+    score = gates.score(splits.truth("validation"), predictions, len(labels) + 1)
+    return _covered(replace(entry, bundle=bundle, predictions=predictions, validation=score), splits, folder)
+
+
+def _covered(entry: Entry, splits: Splits, folder: Path) -> Entry:
+    """Return a champion of an earlier run with the test rows that it can be judged on; any other entry as it is."""
+    version = champion_version(entry.candidate.spec.shape)
+    if version is None:
+        return entry
+    if not (folder / CHAMPION / LABELS).exists():  # of format 2, which judged it on every row
+        return entry
+    own = json.loads((folder / CHAMPION / LABELS).read_text(encoding="utf-8"))
+    file = folder / CHAMPION / TRAINING_ROWS
+    coverage, covered = cover(version, own, splits, read_row_digests(file) if file.exists() else None)
+    return replace(entry, coverage=coverage, covered=covered)
 
 
 def _candidate(candidate: Paper) -> Candidate:

@@ -17,7 +17,7 @@ from parsimony.decision import exact_test, gates, procedure, stats
 from parsimony.decision.certification import Tested, Tests
 from parsimony.decision.chances import Comparison
 from parsimony.decision.procedure import Case
-from parsimony.decision.records import GateResult, GateSettings, Place, Score, Slice
+from parsimony.decision.records import GateResult, GateSettings, OverChampion, Place, Score, Slice
 from parsimony.decision.verdicts import Entry
 from parsimony.measurement.records import Environment, Measurement, Quantile, TargetSettings
 
@@ -189,7 +189,7 @@ def on_counts(counts: Mapping[str, tuple[int, int]], rows: int, settings: GateSe
             return gates.certify_identical(pair, place), floor
         return gates.certify_counts(pair, settings, place), floor
 
-    def gain(champion: str, name: str, tests: int) -> float:
+    def gain(champion: str, name: str, tests: int) -> OverChampion:
         raise ValueError(f"a simulated world has no champion, found {champion} beside {name} in {tests} tests")
 
     return Tests(reference=REFERENCE, level=1 - settings.confidence, candidate=candidate, gain=gain)

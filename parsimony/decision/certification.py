@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
+from types import MappingProxyType
 
 import numpy as np
 
+from parsimony.decision import champion as beside
 from parsimony.decision import gates
-from parsimony.decision.records import Certificate, GateResult, Place, Rules, TestSet
+from parsimony.decision.records import Certificate, GateResult, OverChampion, Place, Rules, TestSet
 from parsimony.decision.sharing import TENTHS
 from parsimony.decision.shortlist import Shortlist
 from parsimony.decision.verdicts import Entry
@@ -22,8 +24,7 @@ class Tests:
     """How the test split is asked: about one candidate, at its place in the order and at a level, and about one beside the
     champion. `reference` names the one that all are compared with.
 
-    `gain` takes the champion, a candidate and how many candidates are compared with the champion; it returns the lower
-    bound of their difference.
+    `gain` takes the champion, a candidate and how many candidates are compared with the champion.
     """
 
     __test__ = False  # no test of pytest's
@@ -31,25 +32,35 @@ class Tests:
     reference: str
     level: float
     candidate: Callable[[str, int, float], Tested]
-    gain: Callable[[str, str, int], float]
+    gain: Callable[[str, str, int], OverChampion]
 
 
-def on_predictions(test: TestSet, predictions: Callable[[str], np.ndarray], reference: str, rules: Rules) -> Tests:
+def on_predictions(
+    test: TestSet,
+    predictions: Callable[[str], np.ndarray],
+    reference: str,
+    rules: Rules,
+    covered: Mapping[str, np.ndarray] = MappingProxyType({}),
+) -> Tests:
     """Return the tests that compare predictions row by row; `predictions` gives a candidate's class numbers [rows].
 
-    It is called once for each candidate that is tested, and for none other; for nobody when nothing is tested.
+    It is called once for each candidate that is tested, and for none other; for nobody when nothing is tested. `covered` names the rows,
+    bool [rows], of a candidate that is not judged on all of them: the champion.
     """
     kept = cache(predictions)
+    whole = np.ones(len(test), dtype=bool)
 
     def candidate(name: str, position: int, level: float) -> Tested:
-        theirs, mine = kept(reference), kept(name)
-        floor = gates.floor(test, mine, rules, level)
+        rows, place = covered.get(name, whole), Place(position=position, level=level)
+        theirs, mine, asked = kept(reference)[rows], kept(name)[rows], test.take(rows)
+        floor = gates.floor(asked, mine, rules, level)
         if name == reference:
-            return gates.certify_itself(test, mine, Place(position=position, level=level)), floor
-        return gates.certify(test, theirs, mine, rules, Place(position=position, level=level)), floor
+            return gates.certify_itself(asked, mine, place), floor
+        return gates.certify(asked, theirs, mine, rules, place), floor
 
-    def gain(champion: str, name: str, tests: int) -> float:
-        return gates.gain(test, kept(champion), kept(name), rules, tests)
+    def gain(champion: str, name: str, tests: int) -> OverChampion:
+        rows = covered.get(champion, whole)
+        return beside.compare(test.take(rows), kept(champion)[rows], kept(name)[rows], rules, tests)
 
     return Tests(reference=reference, level=1 - rules.gates.confidence, candidate=candidate, gain=gain)
 
@@ -99,7 +110,7 @@ def certify(entries: Sequence[Entry], chosen: Shortlist, tests: Tests) -> list[E
     """
     tested = in_turn(chosen, tests)
     for entry in entries:
-        if entry.is_champion and entry.bundle is not None:
+        if entry.is_champion and entry.bundle is not None and (entry.coverage is None or entry.coverage.rows):
             tested = _beside_champion(entry.id, tested, tests)
     return with_certificates(entries, tested)
 

@@ -113,18 +113,6 @@ def _certificate(pair: Pair, difference: float, lower_bound: float, verdict: Gat
     )
 
 
-def gain(test: TestSet, champion: np.ndarray, candidate: np.ndarray, rules: Rules, tests: int) -> float:
-    """Return the lower bound of the metric's difference, candidate minus champion, on the same rows.
-
-    tests: how many candidates are compared with the champion; they share 1 - confidence (Bonferroni).
-    """
-    confidence = 1 - (1 - rules.gates.confidence) / tests
-    if rules.gates.metric == "macro_f1":
-        return stats.macro_f1_bounds(test.truth, champion, candidate, test.classes, confidence, rules.seed)[0]
-    b, c = stats.discordant(test.truth, champion, candidate)
-    return stats.paired_bounds(b, c, len(test), confidence)[0]
-
-
 def _verdict(low: float, high: float, limit: float) -> GateVerdict:
     if low > limit:
         return "pass"

@@ -21,7 +21,7 @@ from typing import Literal
 
 from parsimony.decision.records import Standing
 
-Kind = Literal["promote", "rollback", "hold", "release"]
+Kind = Literal["promote", "rollback", "hold", "release", "challenge", "reject", "expire"]
 MOVES = ("promote", "rollback")  # the kinds of entries that name a champion
 _CHANGED = "entry {} was changed after it was written"
 
@@ -77,6 +77,17 @@ def withdrawals(entries: Iterable[JournalEntry]) -> dict[str, JournalEntry]:
     return withdrawals
 
 
+def rejections(entries: Iterable[JournalEntry]) -> dict[str, JournalEntry]:
+    """Return the rejection of each digest that a reviewer refused, unless it was put into production afterwards."""
+    rejected: dict[str, JournalEntry] = {}
+    for entry in accepted(entries):
+        if entry.kind == "reject":
+            rejected[entry.digest] = entry
+        elif entry.kind in MOVES:
+            rejected.pop(entry.digest, None)
+    return rejected
+
+
 def withdrawn(entries: Iterable[JournalEntry]) -> frozenset[str]:
     """Return the digests that a rollback took out of production; they are not promoted again."""
     return frozenset(withdrawals(entries))
@@ -104,9 +115,10 @@ def hold_of(entries: Iterable[JournalEntry]) -> JournalEntry | None:
 def standing(entries: Sequence[JournalEntry]) -> Standing:
     """Return what a decision must know of the journal: the hold, and which digests were withdrawn, with the reasons."""
     hold = hold_of(entries)
+    bars = {digest: f"it was rejected{_who(entry)}" for digest, entry in rejections(entries).items()}
+    bars |= {digest: f"it was rolled back{_who(entry)}" for digest, entry in withdrawals(entries).items()}
     return Standing(
-        hold="" if hold is None else f"promotions are held{_who(hold)}",
-        withdrawn=tuple((digest, f"it was rolled back{_who(e)}") for digest, e in sorted(withdrawals(entries).items())),
+        hold="" if hold is None else f"promotions are held{_who(hold)}", withdrawn=tuple(sorted(bars.items()))
     )
 
 
@@ -125,7 +137,7 @@ class JournalEntry:
     `expect` is the number of the last entry that counted when it was written, None for the first, and `previous` the digest
     of that entry (`link`); `seal` is the digest of its own content. All three are None before there were seals. `mends` is the
     number up to which a person, who saw the damage, gives up what does not verify; 0 for every ordinary entry. An entry that
-    moves nothing (hold, release) repeats the champion's version.
+    moves nothing (hold, release) repeats the champion's version; one of a review names the version that is reviewed.
     """
 
     number: int

@@ -83,9 +83,9 @@ class RunFacts:
 
 
 def test_set(splits: Splits) -> TestSet:
-    """Return what the test split knows: truth, classes, and the rows of every slice."""
+    """Return what the test split knows: truth, classes (one more than labels, for what is none of them), the rows of every slice."""
     return TestSet(
-        truth=splits.truth("test"), classes=len(splits.dataset.labels), slices=rows_of(splits.tables["test"])
+        truth=splits.truth("test"), classes=len(splits.dataset.labels) + 1, slices=rows_of(splits.tables["test"])
     )
 
 
@@ -115,6 +115,8 @@ def conclude(case: Case, entries: Sequence[Entry], chosen: Shortlist, comparison
     left_out = dict(chosen.left_out)
     judged = tuple(verdicts.verdict(e, case.targets, case.gates, left_out, case.reference) for e in entries)
     outcome, name, reason = winner.decide(judged, case.standing)
+    if outcome == "promoted" and case.gates.approval != "none":
+        outcome = "waiting"
     return Ruling(
         judged=judged,
         tests=planned(case, chosen, comparisons),

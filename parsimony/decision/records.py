@@ -16,7 +16,8 @@ from parsimony.measurement.records import Measurement, TargetSettings
 Metric = Literal["accuracy", "macro_f1"]
 GateVerdict = Literal["pass", "fail", "inconclusive"]
 CandidateVerdict = Literal["pass", "fail", "inconclusive", "not built", "not certified"]
-Outcome = Literal["promoted", "kept", "none"]
+Outcome = Literal["promoted", "waiting", "kept", "none"]
+Approval = Literal["none", "prefect", "mlflow"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,13 +70,48 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OverChampion:
+    """The paired comparison of one candidate with the champion, on the n test rows that the champion can be judged on.
+
+    `difference` is candidate minus champion, in the metric of the gates; its one-sided bounds hold for all candidates that are compared
+    with the champion together. Of `lost` rows only the champion is right, of `won` only the candidate; `labels` counts them by label.
+    """
+
+    n: int
+    score: Score
+    champion: Score
+    difference: float
+    lower_bound: float
+    upper_bound: float
+    lost: int
+    won: int
+    labels: tuple[Slice, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Coverage:
+    """What a champion can be judged on: so many rows of today's test split.
+
+    Left out are the rows of labels that it does not know, and those that it was trained or chosen on (`trained_on`, None where that is
+    not known). `gone_labels` are those that it knows and today's data does not have.
+    """
+
+    version: str
+    rows: int
+    new_labels: tuple[str, ...] = ()
+    gone_labels: tuple[str, ...] = ()
+    of_new_labels: int = 0
+    trained_on: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Certificate:
     """The paired comparison of one candidate with the reference on the test split.
 
     `difference` is candidate minus reference, `lower_bound` its one-sided bound, which is too high with a chance of at most
-    `level`, the part of 1 - confidence at which the candidate was tested; `needed` says how many rows would probably settle an inconclusive verdict. `slices` compares the two on
-    the rows of every label and of every value of every named column. `over_champion` is the one-sided lower bound of
-    candidate minus champion on the same rows, None where there is none to compare with.
+    `level`, the part of 1 - confidence at which the candidate was tested; `needed` says how many rows would probably settle an
+    inconclusive verdict. `slices` compares the two on the rows of every label and of every value of every named column.
+    `over_champion` compares it with the champion, None where there is none to compare with.
     """
 
     n: int
@@ -89,7 +125,7 @@ class Certificate:
     position: int
     level: float
     slices: tuple[Slice, ...] = ()
-    over_champion: float | None = None
+    over_champion: OverChampion | None = None
 
     def __post_init__(self) -> None:
         require_finite("difference", self.difference)
@@ -119,6 +155,11 @@ class TestSet:
 
     def __len__(self) -> int:
         return len(self.truth)
+
+    def take(self, rows: np.ndarray) -> TestSet:
+        """Return the test set of these rows, bool [rows]; a slice of which none is left is left out."""
+        slices = {key: mine[rows] for key, mine in self.slices.items() if mine[rows].any()}
+        return TestSet(truth=self.truth[rows], classes=self.classes, slices=slices)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,6 +206,7 @@ class Judged:
     cost_s: float
     is_reference: bool = False
     is_champion: bool = False
+    coverage: Coverage | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -209,7 +251,8 @@ class GateSettings:
     """The promises that a promoted model keeps; the plan's `[gates]` table.
 
     `slice_margin` and `slice_floor` bound the loss of accuracy and the accuracy of every slice; 1 and 0 bound nothing.
-    `underpowered` says that the plan insists on a margin that its test split can hardly certify.
+    `champion_margin` is how much worse than the champion nothing may be proven to be, 1 is no limit. `underpowered` says that the plan
+    insists on a margin that its test split can hardly certify. `approval` says where a person approves a winner before it is promoted.
     """
 
     metric: Metric
@@ -218,14 +261,17 @@ class GateSettings:
     floor: float
     slice_margin: float
     slice_floor: float
+    champion_margin: float = 0.02
     underpowered: bool = False
+    approval: Approval = "none"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
     """Which candidate wins and why each other one does not. The receipt is its JSON.
 
-    `tests` are in their order, without the reference's; `shift` is what was known of the test texts. `test_reuse` counts the different questions that the test split has answered, this one included. A promoted winner
+    `tests` are in their order, without the reference's; `shift` is what was known of the test texts. `test_reuse` counts the
+    different questions that the test split has answered, this one included. A winner that is promoted, or waits for an approval,
     passes; a champion that is kept may be inconclusive.
     """
 
@@ -249,7 +295,7 @@ class Decision:
     shift: Shift = NO_SHIFT
 
     def __post_init__(self) -> None:
-        require((self.winner is None) == (self.outcome == "none"), "a winner goes with promoted or kept")
+        require((self.winner is None) == (self.outcome == "none"), "a winner goes with promoted, waiting or kept")
         if self.winner is not None:
             winners = [j for j in self.judged if j.candidate == self.winner]
             stays = self.outcome == "kept" and [j.is_champion for j in winners] == [True]

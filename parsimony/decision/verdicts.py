@@ -8,14 +8,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from parsimony.candidates import BuiltBundle, Candidate
-from parsimony.decision import gates, slices, stats
+from parsimony.decision import champion, gates, slices, stats
 from parsimony.decision.chances import Comparison
-from parsimony.decision.records import CandidateVerdict, Certificate, GateResult, GateSettings, Judged, Score
+from parsimony.decision.records import CandidateVerdict, Certificate, Coverage, GateResult, GateSettings, Judged, Score
 from parsimony.decision.shortlist import Shortlist
 from parsimony.measurement.records import Measurement, TargetSettings
 
 # Share of rows that a good candidate predicts differently, before anything is known.
 GUESSED_DISCORDANCE = 0.05
+_AFTER_THE_END = "the sequence of tests ended before it"
+_UNTESTED = "it can be judged on no row of today's test split"
 
 
 NOT_REACHED = "none of the level was left for it: the larger candidates before it did not pass"
@@ -23,7 +25,10 @@ NOT_REACHED = "none of the level was left for it: the larger candidates before i
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """A candidate on its way to a verdict: filled from left to right, never changed in place."""
+    """A candidate on its way to a verdict: filled from left to right, never changed in place.
+
+    `covered` are the test rows that a champion is judged on, bool [rows], None for all; `coverage` says the same in numbers.
+    """
 
     candidate: Candidate
     predicted_bytes: int
@@ -35,6 +40,8 @@ class Entry:
     certificate: Certificate | None = None
     floor: GateResult | None = None
     is_champion: bool = False
+    coverage: Coverage | None = None
+    covered: np.ndarray | None = None
     obstacle: str = ""
 
     @property
@@ -91,16 +98,13 @@ def verdict(
     entry: Entry, targets: Sequence[TargetSettings], settings: GateSettings, left_out: Mapping[str, str], reference: str
 ) -> Judged:
     """Give a candidate its final word, with every gate's result and the first reason against it."""
+    results = _results(entry, targets, settings)
     word: CandidateVerdict
-    results: tuple[GateResult, ...] = ()
     if entry.bundle is None:
         word, reason = "not built", entry.obstacle or "it has no bundle"
     elif entry.certificate is None or entry.floor is None:
-        results = fits(entry, targets)
-        word, reason = "not certified", left_out.get(entry.id, NOT_REACHED)
+        word, reason = "not certified", left_out.get(entry.id, _UNTESTED if entry.is_champion else NOT_REACHED)
     else:
-        harm = slices.judge(entry.certificate.slices, settings)
-        results = (gates.quality(entry.certificate, settings), entry.floor, harm, *fits(entry, targets))
         word, reason = gates.overall(results), gates.first_obstacle(results)
     return Judged(
         candidate=entry.id,
@@ -119,6 +123,23 @@ def verdict(
         cost_s=entry.cost_s,
         is_reference=entry.id == reference,
         is_champion=entry.is_champion,
+        coverage=entry.coverage,
+    )
+
+
+def _results(entry: Entry, targets: Sequence[TargetSettings], settings: GateSettings) -> tuple[GateResult, ...]:
+    """Return the result of every gate that has something to look at."""
+    if entry.bundle is None:
+        return ()
+    if entry.certificate is None or entry.floor is None:
+        return fits(entry, targets)
+    return (
+        gates.quality(entry.certificate, settings),
+        entry.floor,
+        slices.judge(entry.certificate.slices, settings),
+        *champion.judge(entry.certificate.over_champion, settings),
+        *champion.knows_labels(entry.coverage),
+        *fits(entry, targets),
     )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from parsimony.decision.champion import GATE
 from parsimony.decision.records import NOTHING_SAID, GateResult, Judged, Outcome, Standing
 
 # A new model must be at least this much smaller than the champion to replace one that still passes.
@@ -40,6 +41,7 @@ def decide(judged: Sequence[Judged], standing: Standing = NOTHING_SAID) -> tuple
     """
     outcome, name, reason = _by_the_gates(judged)
     winner = next((j for j in judged if j.candidate == name), None)
+    reason += _warning(winner) if outcome == "promoted" and winner else ""
     bar = standing.bar(winner.bundle.digest) if outcome == "promoted" and winner and winner.bundle else ""
     if not bar:
         return outcome, name, reason
@@ -54,6 +56,15 @@ def decide(judged: Sequence[Judged], standing: Standing = NOTHING_SAID) -> tuple
     return outcome, name, f"{stopped}; {reason}"
 
 
+def _warning(winner: Judged) -> str:
+    """Return the warning that a winner is probably worse than the champion, "" where it is not."""
+    gate = next((gate for gate in winner.gates if gate.gate == GATE), None)
+    over = winner.certificate.over_champion if winner.certificate else None
+    if gate is None or over is None or not (over.upper_bound < 0 or over.difference < gate.limit):
+        return ""
+    return f"; it is probably worse than the champion: {over.difference:+.4f} on the same {over.n:,} test rows"
+
+
 def _by_the_gates(judged: Sequence[Judged]) -> tuple[Outcome, str | None, str]:
     """Return the outcome, the winner's id and the reason, whatever a person has said.
 
@@ -64,13 +75,19 @@ def _by_the_gates(judged: Sequence[Judged]) -> tuple[Outcome, str | None, str]:
     winner = smallest(judged)
     champion = next((j for j in judged if j.is_champion), None)
     if winner is None:
-        stays = "" if champion is None else f"; the champion does not pass either ({champion.reason}), and stays"
+        stays = "" if champion is None else f"; {_said_of(champion)}, and stays"
         return "none", None, _nearest_miss(judged) + stays
     if champion is None:
         return "promoted", winner.candidate, "the smallest candidate that passes every gate; there was no champion"
     if _no_longer_passes(champion):
-        return "promoted", winner.candidate, f"the champion no longer passes: {champion.reason}"
+        why = "the champion no longer passes" if _was_tested(champion) else "the champion could not be tested"
+        return "promoted", winner.candidate, f"{why}: {champion.reason}"
     return _against_champion(winner, champion, judged)
+
+
+def _said_of(champion: Judged) -> str:
+    tested = "does not pass either" if _was_tested(champion) else "could not be tested"
+    return f"the champion {tested} ({champion.reason})"
 
 
 def _no_longer_passes(champion: Judged) -> bool:
@@ -79,6 +96,11 @@ def _no_longer_passes(champion: Judged) -> bool:
     if not evidence or champion.verdict not in ("pass", "inconclusive"):
         return True
     return any(gate.verdict == "fail" or (gate.verdict != "pass" and not _has_value(gate)) for gate in champion.gates)
+
+
+def _was_tested(champion: Judged) -> bool:
+    """Say whether a gate has looked at a champion at all: of what nothing was tested, nothing is said to fail."""
+    return champion.certificate is not None and champion.verdict not in ("not built", "not certified")
 
 
 def _has_value(gate: GateResult) -> bool:
@@ -109,7 +131,7 @@ def _is_better(judged: Judged, most_bytes: float) -> bool:
     """Say whether a candidate is better than the champion beyond noise, and of less than so many bytes."""
     over = judged.certificate.over_champion if judged.certificate else None
     size_bytes = judged.bundle.size_bytes if judged.bundle else math.inf
-    return over is not None and over > 0 and size_bytes < most_bytes
+    return over is not None and over.lower_bound > 0 and size_bytes < most_bytes
 
 
 def _nearest_miss(judged: Sequence[Judged]) -> str:

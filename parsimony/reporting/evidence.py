@@ -11,6 +11,10 @@ from parsimony.data.labels import class_numbers
 from parsimony.data.table import SplitName
 from parsimony.files import write_json
 
+CHAMPION = (
+    "champion"  # the folder of what is known about the champion: its labels, and the digests of its training rows
+)
+
 
 def prediction_file(folder: Path, candidate: str, split: SplitName) -> Path:
     """Return the file that keeps a candidate's predictions on a split; the name is safe on every file system."""
@@ -19,10 +23,11 @@ def prediction_file(folder: Path, candidate: str, split: SplitName) -> Path:
 
 
 def write_predictions(path: Path, classes: np.ndarray, labels: tuple[str, ...]) -> None:
-    """Keep class numbers [rows] as labels."""
-    write_json(path, [labels[int(number)] for number in classes])
+    """Keep class numbers [rows] as labels; what is none of them, which only a champion of other data predicts, as null."""
+    known = dict(enumerate(labels))
+    write_json(path, [known.get(int(number)) for number in classes])
 
 
 def read_predictions(path: Path, labels: tuple[str, ...]) -> np.ndarray:
     """Return the class numbers [rows] that were kept; KeyError for a label that is none of these."""
-    return class_numbers(json.loads(path.read_text(encoding="utf-8")), labels)
+    return class_numbers(json.loads(path.read_text(encoding="utf-8")), (*labels, None))

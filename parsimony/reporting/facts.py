@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from parsimony.decision.records import Decision, GateResult, Judged, Slice
+from parsimony.decision.records import Decision, GateResult, Judged, OverChampion, Slice
 from parsimony.measurement.records import Measurement
 
 
@@ -98,6 +98,26 @@ def numbers(decision: Decision) -> dict[str, int]:
 def champion_of(decision: Decision) -> Judged | None:
     """Return the model that was in production when the run began; None when there was none."""
     return next((judged for judged in decision.judged if judged.is_champion), None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """A winner beside the champion that it replaces, and their paired comparison; None where nothing could be compared."""
+
+    champion: Judged
+    winner: Judged
+    over: OverChampion | None
+
+
+def change_of(decision: Decision) -> Change | None:
+    """Return what changes in production; None where the champion stays, or there was none."""
+    champion = champion_of(decision)
+    if champion is None or decision.winner is None or decision.winner == champion.candidate:
+        return None
+    winner = decision.of(decision.winner)
+    return Change(
+        champion=champion, winner=winner, over=winner.certificate.over_champion if winner.certificate else None
+    )
 
 
 def times_smaller(decision: Decision, judged: Judged) -> float | None:

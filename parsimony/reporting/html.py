@@ -7,8 +7,8 @@ import re
 from collections.abc import Callable, Mapping
 
 from parsimony.decision.records import Decision, Judged
+from parsimony.reporting import change, speed_tables, summary
 from parsimony.reporting import formatting as say
-from parsimony.reporting import speed_tables, summary
 from parsimony.reporting import tables as grids
 from parsimony.reporting.facts import built, further_gates, size_of
 from parsimony.reporting.figures.latency import latency
@@ -30,6 +30,7 @@ def html(decision: Decision, receipt: Mapping[str, object]) -> str:
     sections = (
         _head(decision),
         _figures(decision),
+        _change(decision),
         _size_plot(decision),
         ladder(decision),
         _reasons(decision),
@@ -79,6 +80,11 @@ def _figures(decision: Decision) -> str:
         for f in key_figures(decision)
     )
     return f'<dl class="figures">{cells}</dl>'
+
+
+def _change(decision: Decision) -> str:
+    words, tables = change.in_words(decision), change.grids(decision)
+    return section("Against the champion before", " ".join(words), tables) if words else ""
 
 
 def _size_plot(decision: Decision) -> str:

@@ -69,6 +69,8 @@ def _p50(judged: Judged) -> str:
 
 def _verdict(decision: Decision, judged: Judged) -> str:
     gates = "".join(gate(result) for result in further_gates(judged))
+    if not (gates or why(decision, judged)):
+        return badge(judged.verdict)
     return (
         f'<details class="why"><summary>{badge(judged.verdict)}<span>why</span></summary>'
         f"{paragraph(why(decision, judged))}{gates}</details>"

@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 
 from parsimony.decision.records import Decision, Judged
+from parsimony.reporting import change, speed_tables, summary
 from parsimony.reporting import formatting as say
-from parsimony.reporting import speed_tables, summary
 from parsimony.reporting import tables as grids
 from parsimony.reporting.facts import further_gates, ladder
 from parsimony.reporting.sentences import BADGES, key_figures, sentence, why
@@ -25,6 +25,7 @@ def markdown(decision: Decision) -> str:
         f"# {escape(decision.model)}: {BADGES[decision.outcome]}",
         *(escape(words) for words in summary.in_plain_words(decision)),
         escape(sentence(decision)),
+        *_change(decision),
         _figures(decision),
         "## The ladder",
         grid_table(candidates.columns, candidates.rows),
@@ -77,13 +78,20 @@ def grid_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in ([escape(c) for c in columns], rule, *body))
 
 
+def _change(decision: Decision) -> tuple[str, ...]:
+    words = change.in_words(decision)
+    if not words:
+        return ()
+    return ("## Against the champion before", *map(escape, words), *_grids(change.grids(decision)))
+
+
 def _figures(decision: Decision) -> str:
     rows = [(figure.label, figure.value, figure.note) for figure in key_figures(decision)]
     return grid_table(("figure", "value", "compare with"), rows)
 
 
 def _reasons(decision: Decision) -> str:
-    losers = [judged for judged in ladder(decision) if judged.candidate != decision.winner]
+    losers = [judged for judged in ladder(decision) if judged.candidate != decision.winner and why(decision, judged)]
     return "\n".join(f"- {_reason(decision, judged)}" for judged in losers) or "No other candidate."
 
 

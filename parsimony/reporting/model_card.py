@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from parsimony.decision.records import Decision, Judged
 from parsimony.measurement.records import Measurement
+from parsimony.reporting import change, speed_text
 from parsimony.reporting import formatting as say
-from parsimony.reporting import speed_text
 from parsimony.reporting.facts import reference_quality, slowest, times_smaller
 from parsimony.reporting.markdown import escape
 from parsimony.reporting.sentences import metric_name
@@ -41,6 +41,7 @@ def version_card(decision: Decision) -> str:
         first_line(decision, judged),
         _intended_use(decision),
         _quality(decision, judged),
+        *_change(decision),
         _size(decision, judged),
         _speed(judged),
         _making(decision, judged),
@@ -109,6 +110,11 @@ def _quality(decision: Decision, judged: Judged) -> str:
         f"wrong: {say.count(certificate.only_candidate_right)}; wrong where it was right: "
         f"{say.count(certificate.only_reference_right)}."
     )
+
+
+def _change(decision: Decision) -> tuple[str, ...]:
+    words = " ".join(escape(say.shorten(line, 600)) for line in change.in_words(decision))
+    return (f"## Against the champion before\n\n{words}",) if words else ()
 
 
 def _size(decision: Decision, judged: Judged) -> str:

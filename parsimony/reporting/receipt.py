@@ -8,12 +8,23 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict
 
-from parsimony.candidates import CHAMPION_SHAPE
+from parsimony.candidates import champion_version
 from parsimony.data.table import Dataset
-from parsimony.decision.records import Certificate, Cost, Decision, GateResult, GateSettings, Judged, Score, Standing
+from parsimony.decision.records import (
+    Certificate,
+    Cost,
+    Decision,
+    GateResult,
+    GateSettings,
+    Judged,
+    OverChampion,
+    Score,
+    Slice,
+    Standing,
+)
 from parsimony.measurement.json_format import Json, to_json
 from parsimony.measurement.records import TargetSettings
-from parsimony.reporting.facts import champion_of, slowest, steps_to, worst_first
+from parsimony.reporting.facts import champion_of, change_of, size_of, slowest, steps_to, worst_first
 
 # Counts up whenever a key changes its meaning or its name; a reader refuses a format that it does not know.
 RECEIPT_FORMAT = 3
@@ -35,6 +46,7 @@ def receipt(decision: Decision, *, version: str | None) -> Json:
         "winner": _winner(decision, version),
         "reference": _reference(decision),
         "champion_before": _champion_before(decision, version),
+        "change": _change(decision),
         "candidates": [
             {**_candidate(judged), "steps": _steps(decision, judged), "slices": _slices(judged.certificate)}
             for judged in decision.judged
@@ -101,7 +113,7 @@ def _champion_before(decision: Decision, version: str | None) -> Json | None:
         return None
     certificate, measurement = champion.certificate, slowest(champion)
     return {
-        "version": version if decision.outcome == "kept" else _version_of(champion),
+        "version": version if decision.outcome == "kept" else champion_version(champion.shape),
         "size_bytes": champion.bundle.size_bytes,
         "accuracy": None if certificate is None else certificate.score.accuracy,
         "p50_ms": None if measurement is None else measurement.p50.value_ms,
@@ -110,10 +122,42 @@ def _champion_before(decision: Decision, version: str | None) -> Json | None:
     }
 
 
-def _version_of(champion: Judged) -> str | None:
-    """Return the version in the name of a champion from an earlier run; None for one that this run built again."""
-    versions = (part.removeprefix(CHAMPION_SHAPE) for part in champion.shape if part.startswith(CHAMPION_SHAPE))
-    return next(versions, None)
+def _change(decision: Decision) -> Json | None:
+    """Return what changes for those who used the champion: it and the winner on the same rows; null where nothing replaces anything."""
+    change = change_of(decision)
+    if change is None:
+        return None
+    old, new = slowest(change.champion), slowest(change.winner)
+    return {
+        **({} if change.over is None else _over(change.over) or {}),
+        "size_bytes": size_of(change.winner),
+        "champion_size_bytes": size_of(change.champion),
+        "p50_ms": None if new is None else new.p50.value_ms,
+        "champion_p50_ms": None if old is None else old.p50.value_ms,
+        "labels": [] if change.over is None else [_label(one) for one in worst_first(change.over.labels)],
+        "coverage": None if change.champion.coverage is None else asdict(change.champion.coverage),
+    }
+
+
+def _over(over: OverChampion | None) -> Json | None:
+    if over is None:
+        return None
+    return {
+        "n": over.n,
+        "difference": over.difference,
+        "lower_bound": over.lower_bound,
+        "upper_bound": over.upper_bound,
+        "lost": over.lost,
+        "won": over.won,
+        "accuracy": over.score.accuracy,
+        "macro_f1": over.score.macro_f1,
+        "champion_accuracy": over.champion.accuracy,
+        "champion_macro_f1": over.champion.macro_f1,
+    }
+
+
+def _label(one: Slice) -> Json:
+    return {"label": one.value, "n": one.n, "lost": one.lost, "won": one.won}
 
 
 def _candidate(judged: Judged) -> Json:
@@ -170,7 +214,7 @@ def _certified(certificate: Certificate | None) -> Json | None:
         "needed": certificate.needed,
         "position": certificate.position,
         "level": certificate.level,
-        "over_champion": certificate.over_champion,
+        "over_champion": _over(certificate.over_champion),
     }
 
 
@@ -193,7 +237,9 @@ def _settings(gates: GateSettings) -> Json:
         "floor": gates.floor,
         "slice_margin": gates.slice_margin,
         "slice_floor": gates.slice_floor,
+        "champion_margin": gates.champion_margin,
         "underpowered": gates.underpowered,
+        "approval": gates.approval,
     }
 
 

@@ -46,6 +46,10 @@ def _remedy(decision: Decision, judged: Judged, gate: GateResult) -> Remedy:
     if rule == "slices":
         key = "gates.slice_margin" if decision.gates.slice_margin < 1 else "gates.slice_floor"
         return Remedy(key=key, words="one group of texts is harmed: train on more rows of it, or allow more")
+    if rule == "champion":
+        return Remedy(
+            key="gates.champion_margin", words="it is clearly worse than the champion: train longer, or allow more"
+        )
     if rule == "measured":
         unsteady = gate.value is not None and gate.verdict == "inconclusive"
         return Remedy(key="", words=QUIETER if unsteady else f"run it where {target!r} is: {gate.reason}")

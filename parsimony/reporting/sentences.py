@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from parsimony.decision.records import Certificate, Decision, Judged
 from parsimony.reporting import formatting as say
 from parsimony.reporting import speed_text
-from parsimony.reporting.facts import nearest_miss, reference_quality, size_of, slowest, times_smaller
+from parsimony.reporting.facts import change_of, nearest_miss, reference_quality, size_of, slowest, times_smaller
 
-BADGES = {"promoted": "promoted", "kept": "kept", "none": "nothing promoted"}
+BADGES = {"promoted": "promoted", "waiting": "waiting for review", "kept": "kept", "none": "nothing promoted"}
+_VERBS = {"promoted": "goes into production", "waiting": "waits for review", "kept": "stays in production"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,8 +24,18 @@ class KeyFigure:
 
 def sentence(decision: Decision) -> str:
     """Return the whole decision for people: who won by which numbers, or the nearest miss, then the reason."""
-    reason = decision.reason.strip().rstrip(".")
-    return f"{headline(decision)}. {reason[:1].upper()}{reason[1:]}." if reason else f"{headline(decision)}."
+    reason = _once(decision, decision.reason.strip().rstrip("."))
+    told = f"{headline(decision)}{_against_champion(decision)}."
+    return f"{told} {reason[:1].upper()}{reason[1:]}." if reason else told
+
+
+def _once(decision: Decision, reason: str) -> str:
+    """Return what a reason says beyond the headline, which tells of the nearest miss already."""
+    miss = None if decision.winner is not None else nearest_miss(decision)
+    if miss is None or miss.gate.reason.strip().rstrip(".") not in reason:
+        return reason
+    _, _, champion = reason.partition("; the champion ")
+    return f"the champion {champion}" if champion else ""
 
 
 def headline(decision: Decision) -> str:
@@ -32,8 +43,7 @@ def headline(decision: Decision) -> str:
     if decision.winner is None:
         return _nothing(decision)
     winner = decision.of(decision.winner)
-    verb = "goes into production" if decision.outcome == "promoted" else "stays in production"
-    return f"{winner.candidate} {verb}: {_how_small(decision, winner)}{_how_good(decision, winner)}"
+    return f"{winner.candidate} {_VERBS[decision.outcome]}: {_how_small(decision, winner)}{_how_good(decision, winner)}"
 
 
 def _how_small(decision: Decision, judged: Judged) -> str:
@@ -64,6 +74,21 @@ def _bound(decision: Decision, certificate: Certificate) -> str:
     if certificate.lower_bound >= 0:
         return f"{sure} not lower"
     return f"{sure} at most {say.ratio(-certificate.lower_bound)} lower ({say.ratio(gates.margin)} allowed)"
+
+
+def _against_champion(decision: Decision) -> str:
+    """Return what changes against the champion: `; the champion has 3.7 MB, and accuracy changes by −0.0060, at least −0.0121`."""
+    change = change_of(decision)
+    if change is None:
+        return ""
+    size = f"; the champion until now has {say.size(size_of(change.champion))}"
+    if change.over is None:
+        return f"{size} and could not be compared"
+    over = change.over
+    return (
+        f"{size}, against it {metric_name(decision)} changes by {say.signed(over.difference)}, at least {say.signed(over.lower_bound)}, on "
+        f"{say.counted(over.n, 'test row')}"
+    )
 
 
 def _nothing(decision: Decision) -> str:
@@ -104,13 +129,19 @@ def _figures_of(decision: Decision, judged: Judged, role: str) -> tuple[KeyFigur
             value=say.size(size_of(judged)),
             note=f"reference {say.size(size_of(reference))}",
         ),
-        KeyFigure(
-            label="smaller than the reference",
-            value=say.times(times_smaller(decision, judged)),
-            note="bytes of the whole deployable folder",
-        ),
+        _factor(times_smaller(decision, judged)),
     ]
     return (*figures, *_quality_figures(decision, judged), *_speed_figure(judged))
+
+
+def _factor(smaller: float | None) -> KeyFigure:
+    """Return how many times smaller than the reference it is, or larger: a factor below 1 is nothing that people say."""
+    is_larger = smaller is not None and smaller < 1
+    return KeyFigure(
+        label=f"{'larger' if is_larger else 'smaller'} than the reference",
+        value=say.times(1 / smaller if smaller and is_larger else smaller),
+        note="bytes of the whole deployable folder",
+    )
 
 
 def _quality_figures(decision: Decision, judged: Judged) -> tuple[KeyFigure, ...]:
@@ -141,7 +172,7 @@ def _speed_figure(judged: Judged) -> tuple[KeyFigure, ...]:
         *([] if measurement.stable else ["unsteady"]),
         f"p99 {speed_text.p99(measurement)}, {say.counted(measurement.environment.threads, 'thread')}, "
         f"target {measurement.target}",
-        *([f"{speed_text.against(ratio, judged.candidate)}, {ratio.value:.2f}×"] if ratio is not None else []),
+        *([speed_text.how_fast(ratio, judged.candidate)] if ratio is not None else []),
         *(
             [f"{say.percent(efficiency.value)} of the roofline peak"]
             if efficiency is not None and efficiency.value is not None
@@ -181,12 +212,10 @@ def roles(decision: Decision, judged: Judged) -> tuple[str, ...]:
 
 
 def why(decision: Decision, judged: Judged) -> str:
-    """Return why a candidate has its verdict; of one that passes, why it was chosen or not."""
+    """Return why a candidate does not pass; of one that passes nothing, unless it is no larger than the winner and was not chosen."""
     if judged.verdict != "pass":
         return judged.reason
-    if judged.candidate == decision.winner:
-        return decision.reason
-    larger = decision.winner is not None and size_of(judged) > size_of(decision.of(decision.winner))
-    return (
-        f"passes every gate, but {'a smaller candidate does too' if larger else f'was not chosen: {decision.reason}'}"
-    )
+    winner = None if decision.winner is None else decision.of(decision.winner)
+    if winner is None or judged.candidate == winner.candidate or size_of(judged) > size_of(winner):
+        return ""
+    return f"passes every gate, but was not chosen: {decision.reason}"

@@ -50,6 +50,17 @@ def against(comparison: Ratio | None, candidate: str) -> str:
     return words[comparison.verdict]
 
 
+def how_fast(comparison: Ratio, candidate: str) -> str:
+    """Return a ratio as people say it: `5.8× faster than encoder`, `1.5× slower than encoder`."""
+    said = against(comparison, candidate)
+    if comparison.baseline == candidate:
+        return f"{said}, {_times(comparison.value)}×"
+    if comparison.verdict not in ("faster", "slower"):
+        return said
+    factor = 1 / comparison.value if comparison.value < 1 else comparison.value
+    return f"{say.times(factor)} {said}"
+
+
 def efficiency(share: RooflineEfficiency | None) -> str:
     """Return a roofline efficiency with the operations behind it, or why there is none."""
     if share is None:

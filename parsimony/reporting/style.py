@@ -31,7 +31,7 @@ overflow-wrap:anywhere}
 code,.name{font-family:var(--mono);font-size:.86em}
 .badge{display:inline-block;font:600 .78rem/1 var(--sans);letter-spacing:.02em;padding:.34em .6em;border-radius:1em;
 border:1px solid currentColor;border-color:color-mix(in srgb,currentColor 45%,transparent);white-space:nowrap;color:var(--muted)}
-.badge.pass,.badge.promoted,.badge.kept{color:var(--pass)}
+.badge.pass,.badge.promoted,.badge.waiting,.badge.kept{color:var(--pass)}
 .badge.fail,.badge.none{color:var(--fail)}
 .badge.inconclusive{color:var(--open)}
 .badge.winner{background:var(--pass);border-color:var(--pass);color:var(--paper)}

@@ -22,6 +22,8 @@ MISSED = {
     "margin": "it makes too many mistakes",
     "floor": "it makes too many mistakes",
     "slices": "it gets clearly worse on one group of texts",
+    "champion": "it is clearly worse than the model in production",
+    "labels": "it does not know every label of today's data",
     "measured": "its speed could not be measured reliably",
     "p99_ms": "it is too slow",
     "peak_rss_bytes": "it needs too much memory",
@@ -40,12 +42,13 @@ def title(decision: Decision) -> str:
         return "Nothing changes in production"
     if decision.outcome == "kept":
         return "The model in production stays"
+    goes = "waits for review" if decision.outcome == "waiting" else "goes into production"
     if decision.winner == decision.reference:
-        return "The model without compression goes into production"
+        return f"The model without compression {goes}"
     factor = times_smaller(decision, decision.of(decision.winner))
     if factor is None or factor < 1.05:
-        return "A new model goes into production"
-    return f"A model {_factor(factor)} times smaller goes into production"
+        return f"A new model {goes}"
+    return f"A model {_factor(factor)} times smaller {goes}"
 
 
 def in_plain_words(decision: Decision) -> tuple[str, ...]:
@@ -65,6 +68,8 @@ def _what(decision: Decision, winner: Judged) -> str:
     size = say.size(size_of(winner))
     if decision.outcome == "kept":
         return f"The model of {size} that is in production for {decision.model} stays there."
+    if decision.outcome == "waiting":
+        return f"A model of {size} waits for a person to let it go into production for {decision.model}."
     return f"A model of {size} goes into production for {decision.model}."
 
 
@@ -138,6 +143,8 @@ def _of_1000(share: float | None) -> str:
 
 def _meaning(decision: Decision, winner: Judged) -> str:
     saved = size_of(decision.of(decision.reference)) - size_of(winner)
+    if decision.outcome == "waiting":
+        return "What it means: it meets every rule of the plan; until it is approved nothing changes in production."
     if decision.outcome == "kept" and winner.verdict != "pass":
         return f"What it means: nothing changes in production. {_not_shown(winner)} Run it again to be sure."
     if decision.outcome == "kept":

@@ -72,6 +72,10 @@ def promises(decision: Decision) -> tuple[Grid, ...]:
             say.plain(gates.slice_margin) if gates.slice_margin < 1 else "no limit",
         ),
         ("no slice proven to lie below", say.plain(gates.slice_floor) if gates.slice_floor else "no floor"),
+        (
+            "not proven to be below the champion by more than",
+            say.plain(gates.champion_margin) if gates.champion_margin < 1 else "no limit",
+        ),
         ("smallest margin this data could certify", say.plain(round(decision.smallest_certifiable_margin, 4))),
     )
     columns = ("target", "threads", "p99 at most", "memory at most", "size at most")

@@ -8,7 +8,7 @@ import uuid
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 from parsimony.decision.journal import JournalEntry, Kind, content, link
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 JOURNAL_SUFFIX = ".promotions"
 _NOBODY = "none"
-_KINDS: dict[str, Kind] = {"promote": "promote", "rollback": "rollback", "hold": "hold", "release": "release"}
+_KINDS: dict[str, Kind] = {kind: kind for kind in get_args(Kind)}
 _REASON_CHARS = 1000
 
 
@@ -30,10 +30,12 @@ class About:
     size_bytes: int
 
 
-def proposal(kind: Kind, last: JournalEntry | None, about: About, reason: str, *, mends: int = 0) -> JournalEntry:
+def proposal(
+    kind: Kind, last: JournalEntry | None, about: About, reason: str, *, mends: int = 0, by: str = ""
+) -> JournalEntry:
     """Return a sealed entry of this kind, which follows the last that counts; its number is 0 until the registry gives it one.
 
-    `mends`: up to which number damage is given up by it.
+    `mends`: up to which number damage is given up by it; `by`: who says it, where that is not the user of this process.
     """
     entry = JournalEntry(
         number=0,
@@ -43,23 +45,24 @@ def proposal(kind: Kind, last: JournalEntry | None, about: About, reason: str, *
         version=about.version,
         digest=about.digest,
         size_bytes=about.size_bytes,
-        reason=_plain(reason)[:_REASON_CHARS],
+        reason=plain(reason)[:_REASON_CHARS],
         at=datetime.now(UTC).isoformat(timespec="seconds"),
-        by=_who(),
+        by=plain(by) or user(),
         previous=None if last is None else link(last),
         mends=mends,
     )
     return replace(entry, seal=content(entry))
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """Return a text as one line that every database keeps as it is."""
     return " ".join("".join(sign if sign.isprintable() else " " for sign in text).split())
 
 
-def _who() -> str:
+def user() -> str:
+    """Return the user of this process, whom the journal names."""
     try:
-        return _plain(pwd.getpwuid(os.getuid()).pw_name)
+        return plain(pwd.getpwuid(os.getuid()).pw_name)
     except KeyError:
         return f"user {os.getuid()}"
 

@@ -8,8 +8,9 @@ from parsimony.decision.journal import JournalEntry, hold_of
 from parsimony.decision.journal import standing as standing_of
 from parsimony.decision.records import Standing
 from parsimony.errors import InfrastructureError, PlanError
+from parsimony.tasks.registry.aliases import followed
 from parsimony.tasks.registry.entries import About, proposal
-from parsimony.tasks.registry.journal import TRIES, append, followed, known, look
+from parsimony.tasks.registry.journal import TRIES, append, known, look
 from parsimony.tasks.registry.tracking import Registry, connected
 
 

@@ -1,4 +1,4 @@
-"""The promotion journal as MLflow keeps it, and what is kept beside it: the alias, and the anchor that names its newest entry.
+"""The promotion journal as MLflow keeps it, and what is kept beside it: the aliases, and the anchor that names its newest entry.
 
 The journal of `name` is the registered model `name.promotions`. MLflow numbers its versions one after the other and
 writes each with its tags in one transaction: an append-only log. `parsimony.decision.journal` says which entries count.
@@ -6,11 +6,11 @@ writes each with its tags in one transaction: an append-only log. `parsimony.dec
 
 from __future__ import annotations
 
-import logging
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from parsimony.decision.journal import Anchor, Champion, Journal, JournalEntry, before_head_all, fold, link, read
+from parsimony.decision.journal import Anchor, Champion, Journal, JournalEntry, before_head_all, fold, read
 from parsimony.errors import InfrastructureError
 from parsimony.tasks.registry.entries import JOURNAL_SUFFIX, entry_of, tags_of
 from parsimony.tasks.registry.refusals import MissingError, UnsettledError, failures, is_absent, one_line
@@ -21,10 +21,8 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities.model_registry import ModelVersion, RegisteredModel
 
-log = logging.getLogger("parsimony.progress")
-
 ALIAS = "champion"
-_ANCHOR = "parsimony.journal"
+ANCHOR = "parsimony.journal"
 TRIES = 8  # writers may race for the head
 
 
@@ -35,8 +33,13 @@ class State:
     model: str
     journal: Journal
     highest: int
-    alias: str | None
+    aliases: Mapping[str, str]
     anchor: Anchor | None
+
+    @property
+    def alias(self) -> str | None:
+        """The version that MLflow shows as the champion."""
+        return self.aliases.get(ALIAS)
 
     @property
     def head(self) -> JournalEntry | None:
@@ -71,7 +74,7 @@ def look(client: MlflowClient, model: str, *, mine: str = "") -> State:
     shown = _registered(client, model)
     versions = versions_of(client, model + JOURNAL_SUFFIX)
     anchor = None if shown is None else _anchor(shown)
-    alias = None if shown is None or ALIAS not in shown.aliases else str(shown.aliases[ALIAS])
+    aliases = {} if shown is None else {alias: str(version) for alias, version in shown.aliases.items()}
     entries = {int(version.version): entry_of(version) for version in versions}
     journal = read(
         (entry for entry in entries.values() if entry is not None),
@@ -81,8 +84,8 @@ def look(client: MlflowClient, model: str, *, mine: str = "") -> State:
         mine=mine,
     )
     if not journal.counted and not journal.damage and shown is not None:
-        journal = replace(journal, damage=_loss(client, model, alias))
-    return State(model=model, journal=journal, highest=max(entries, default=0), alias=alias, anchor=anchor)
+        journal = replace(journal, damage=_loss(client, model, aliases.get(ALIAS)))
+    return State(model=model, journal=journal, highest=max(entries, default=0), aliases=aliases, anchor=anchor)
 
 
 def _loss(client: MlflowClient, model: str, alias: str | None) -> str:
@@ -110,7 +113,7 @@ def _registered(client: MlflowClient, name: str) -> RegisteredModel | None:
 
 
 def _anchor(shown: RegisteredModel) -> Anchor | None:
-    number, _, digest = str(shown.tags.get(_ANCHOR, "")).partition(" ")
+    number, _, digest = str(shown.tags.get(ANCHOR, "")).partition(" ")
     return Anchor(number=int(number), link=digest) if number.isdecimal() and digest else None
 
 
@@ -230,7 +233,7 @@ def giving_up(client: MlflowClient, state: State) -> int:
         return 0
     if _registered(client, state.model + JOURNAL_SUFFIX) is None:
         if state.anchor is not None:
-            client.delete_registered_model_tag(state.model, _ANCHOR)
+            client.delete_registered_model_tag(state.model, ANCHOR)
         return 1
     return max(state.highest, state.anchor.number if state.anchor else 0, 1)
 
@@ -244,46 +247,5 @@ def forget_anchor(client: MlflowClient, model: str) -> bool:
     state = look(client, model)
     if not state.journal.damage or state.anchor is None or state.anchor.number <= state.highest:
         return False
-    client.delete_registered_model_tag(model, _ANCHOR)
+    client.delete_registered_model_tag(model, ANCHOR)
     return True
-
-
-def follow(client: MlflowClient, model: str) -> tuple[JournalEntry, tuple[str, ...]]:
-    """Let alias and anchor follow the journal, read all back until they agree; return the head and what the alias named before.
-
-    Raises InfrastructureError when nothing was ever promoted, or the journal is damaged.
-    """
-    from mlflow.exceptions import MlflowException
-
-    before: list[str] = []
-    for _ in range(TRIES):
-        state = look(client, model)
-        state.require_whole()
-        head, last, current = state.head, state.last, in_production(client, state)
-        if head is None or last is None or current is None:
-            raise InfrastructureError(f"{model} has no promotion journal, so there is nothing to keep; run again")
-        anchored = state.anchor is not None and state.anchor.number == last.number
-        if state.alias == current.version and anchored:
-            return head, tuple(before)
-        if not anchored:
-            client.set_registered_model_tag(model, _ANCHOR, f"{last.number} {link(last)}")
-        if state.alias != current.version:
-            before.append("nothing" if state.alias is None else f"version {state.alias}")
-            try:
-                client.set_registered_model_alias(model, ALIAS, current.version)
-            except MlflowException as error:
-                # The first alias of a model, written by two at once: the second gets this code.
-                if error.error_code != "BAD_REQUEST":
-                    raise
-    raise InfrastructureError(f"the alias {ALIAS} of {model} does not follow its journal; run again")
-
-
-def followed(client: MlflowClient, model: str, entry: JournalEntry) -> JournalEntry:
-    """Let alias and anchor follow an entry that counts: the champion has changed, whatever becomes of them."""
-    refusals: tuple[type[Exception], ...] = (*failures(), InfrastructureError)
-    try:
-        follow(client, model)
-    except refusals as error:
-        line = f"the alias {ALIAS} of {model} does not follow yet ({one_line(error)}); the next run or parsimony reconcile moves it"
-        log.warning("%s", line, extra={"stage": "registry", "detail": line, "left_s": None})
-    return entry

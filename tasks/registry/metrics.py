@@ -9,6 +9,7 @@ from dataclasses import asdict
 from parsimony.decision.records import Decision, Judged
 from parsimony.measurement.quantiles import p99_of
 from parsimony.measurement.records import Measurement
+from parsimony.reporting.facts import change_of, size_of
 
 
 def params_of(judged: Judged) -> dict[str, str]:
@@ -54,11 +55,34 @@ def search_params(decision: Decision) -> dict[str, str]:
 def search_tags(decision: Decision) -> dict[str, str]:
     """Return what the search decided."""
     return {
+        **change_tags(decision),
         "outcome": decision.outcome,
         "reason": decision.reason,
         "winner": decision.winner or "none",
         "reference": decision.reference,
         "data_digest": decision.dataset.digest,
+    }
+
+
+def change_tags(decision: Decision) -> dict[str, str]:
+    """Return what changes against the champion that is replaced, as tags; none where nothing is."""
+    change = change_of(decision)
+    if change is None:
+        return {}
+    coverage, over = change.champion.coverage, change.over
+    tags = {
+        "champion_before": coverage.version if coverage else "built again",
+        "champion_size_bytes": str(size_of(change.champion)),
+    }
+    if over is None:
+        return tags
+    metric = decision.gates.metric
+    return tags | {
+        "champion_rows": str(over.n),
+        f"champion_{metric}": f"{over.champion.value(metric):.4f}",
+        "against_champion": f"{over.difference:+.4f}",
+        "against_champion_at_least": f"{over.lower_bound:+.4f}",
+        "against_champion_lost_won": f"{over.lost} lost, {over.won} won",
     }
 
 

@@ -19,22 +19,21 @@ from parsimony.decision.journal import (
     JournalEntry,
     before_head,
     before_head_all,
+    rejections,
     withdrawals,
 )
 from parsimony.decision.journal import standing as standing_of
 from parsimony.decision.records import Decision
 from parsimony.errors import InfrastructureError, PlanError
 from parsimony.files import MANIFEST, new_folder
+from parsimony.tasks.registry.aliases import alarm, follow, followed
 from parsimony.tasks.registry.entries import JOURNAL_SUFFIX, About, proposal
 from parsimony.tasks.registry.journal import (
-    ALIAS,
     TRIES,
     State,
     append,
     champion_of,
     fallback_note,
-    follow,
-    followed,
     forget_anchor,
     giving_up,
     in_production,
@@ -81,7 +80,7 @@ def promote(registry: Registry, decision: Decision, verified: Verified) -> Journ
             state.require_whole()
             if state.head is not None and _is(state.head, verified):
                 return followed(client, decision.model, state.head)
-            _require_current(decision, state, built)
+            require_current(decision, state, built)
             proposed = proposal("promote", state.last, about, decision.reason)
             if entry := append(client, registry, decision.model, proposed):
                 return followed(client, decision.model, entry)
@@ -146,15 +145,14 @@ def reconcile(registry: Registry, model: str) -> tuple[str, ...]:
     with connected(registry) as client:
         state = look(client, model)
         state.require_whole()
-        if state.head is None:
+        if state.last is None:
             return ()
         try:
-            head, before = follow(client, model)
+            after, moved = follow(client, model)
             current = in_production(client, look(client, model))
         except MissingError as error:  # every champion was deleted: what a run promotes next is the remedy
             return (str(error),)
-        moved = f"the alias {ALIAS} of {model} named {{}} and follows the journal again, to version {head.version}"
-        return (*(moved.format(what) for what in before[:1]), *(current.notes if current else ()))
+        return (*alarm(client, after, moved), *(current.notes if current else ()))
 
 
 def _target(client: MlflowClient, state: State, to: str | None) -> About:
@@ -177,13 +175,17 @@ def _target(client: MlflowClient, state: State, to: str | None) -> About:
     raise PlanError(f"version {to} of {state.model} was never its champion; those that were: {known}")
 
 
-def _require_current(decision: Decision, state: State, built: BuiltBundle) -> None:
+def require_current(decision: Decision, state: State, built: BuiltBundle) -> None:
     """Refuse a winner that was rolled back or held, and a decision that never saw the present champion."""
     counted, head = state.journal.counted, state.head
     if built.digest in withdrawals(counted):
         raise PlanError(
             f"bundle {built.digest[:12]}… of {decision.model} was rolled back and is not promoted again; "
             "change the data or the plan"
+        )
+    if built.digest in rejections(counted):
+        raise PlanError(
+            f"bundle {built.digest[:12]}… of {decision.model} was rejected and is not promoted again; change the data or the plan"
         )
     if bar := standing_of(counted).hold:
         raise PlanError(f"{bar}; `parsimony release {decision.model}` allows them again")

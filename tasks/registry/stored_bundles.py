@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +11,9 @@ from typing import TYPE_CHECKING
 
 from parsimony.bundle.folder import describe
 from parsimony.candidates import BuiltBundle
+from parsimony.data.row_digests import TRAINING_ROWS, read_row_digests
 from parsimony.errors import InfrastructureError
+from parsimony.files import digest_file
 from parsimony.tasks.registry.database import local_path
 from parsimony.tasks.registry.refusals import (
     ChangedError,
@@ -19,12 +23,16 @@ from parsimony.tasks.registry.refusals import (
     is_absent,
     one_line,
 )
-from parsimony.tasks.registry.tracking import Registry, artifact_uri
+from parsimony.tasks.registry.tracking import Registry, artifact_uri, connected
 
 if TYPE_CHECKING:
+    import numpy as np
     from mlflow import MlflowClient
 
+log = logging.getLogger("parsimony.progress")
+
 _NOT_FOUND = 404
+TRAINING_ROWS_TAG = "training_rows"  # of a version: the digest of its file
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,3 +123,31 @@ def _is_stored(registry: Registry, uri: str) -> bool:
             return False
         raise
     return any(Path(info.path).name == "bundle" for info in listed)
+
+
+def training_rows(registry: Registry, model: str, version: str, folder: Path) -> np.ndarray | None:
+    """Return the digests of the rows that a version was trained or chosen on, and keep the file in `folder`.
+
+    None where they are not known: of a version that was made before they were kept, or whose file is gone or another one.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with connected(registry) as client, tempfile.TemporaryDirectory() as work:
+        wanted = client.get_model_version(model, version).tags.get(TRAINING_ROWS_TAG)
+        if wanted is None:
+            return None
+        uri = artifact_uri(client, registry, model, client.get_model_version_download_uri(model, version))
+        fetched = _fetched_file(registry, f"{uri}/{TRAINING_ROWS}", work)
+        if fetched is None or digest_file(fetched) != wanted:
+            line = f"which rows version {version} of {model} was trained on is not known: {TRAINING_ROWS} is not the one that was stored"
+            log.warning("%s", line, extra={"stage": "champion", "detail": line, "left_s": None})
+            return None
+        return read_row_digests(Path(shutil.copyfile(fetched, folder / TRAINING_ROWS)))
+
+
+def _fetched_file(registry: Registry, uri: str, work: str) -> Path | None:
+    from mlflow.artifacts import download_artifacts
+
+    try:
+        return Path(download_artifacts(artifact_uri=uri, dst_path=work, tracking_uri=registry.tracking_uri))
+    except failures():
+        return None

@@ -10,7 +10,7 @@ import shutil
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -139,15 +139,15 @@ def record(registry: Registry, decision: Decision, *, tags: Mapping[str, str]) -
     """
     with connected(registry) as client:
         experiment_id = experiment_of(client, registry, decision.model)
-        known = _runs_of(client, experiment_id, decision.run_id)
+        known = runs_of(client, experiment_id, decision.run_id)
         common = {**tags, RUN_TAG: decision.run_id}
-        parent = known.get("") or _create(client, experiment_id, decision.run_id, common)
+        parent = known.get("") or create_run(client, experiment_id, decision.run_id, common)
         with _running(client, parent[0]):
             below = {**common, "mlflow.parentRunId": parent[0]}
             children = []
             for judged in decision.judged:
                 own = {**below, CANDIDATE_TAG: judged.candidate}
-                child = known.get(judged.candidate) or _create(client, experiment_id, judged.candidate, own)
+                child = known.get(judged.candidate) or create_run(client, experiment_id, judged.candidate, own)
                 if child[1] != "FINISHED":
                     _record_candidate(client, child[0], decision, judged)
                 children.append((judged.candidate, child[0]))
@@ -164,7 +164,7 @@ def attach(registry: Registry, recorded: Recorded, files: Mapping[str, Path]) ->
         _log_files(client, recorded.run_id, files)
 
 
-def _runs_of(client: MlflowClient, experiment_id: str, run_id: str) -> dict[str, tuple[str, str]]:
+def runs_of(client: MlflowClient, experiment_id: str, run_id: str) -> dict[str, tuple[str, str]]:
     """Map each candidate of a search ("" for the parent) to its oldest MLflow run's (id, status)."""
     runs = client.search_runs(
         [experiment_id], f"tags.`{RUN_TAG}` = '{run_id}'", max_results=_MAX_RUNS, order_by=["start_time ASC"]
@@ -175,7 +175,8 @@ def _runs_of(client: MlflowClient, experiment_id: str, run_id: str) -> dict[str,
     return oldest
 
 
-def _create(client: MlflowClient, experiment_id: str, name: str, tags: Mapping[str, str]) -> tuple[str, str]:
+def create_run(client: MlflowClient, experiment_id: str, name: str, tags: Mapping[str, str]) -> tuple[str, str]:
+    """Make a run, which is RUNNING, and return its (id, status)."""
     run = client.create_run(experiment_id, run_name=name, tags=dict(tags))
     return run.info.run_id, run.info.status
 
@@ -198,7 +199,7 @@ def _running(client: MlflowClient, run_id: str) -> Iterator[None]:
 
 def _record_candidate(client: MlflowClient, run_id: str, decision: Decision, judged: Judged) -> None:
     with _running(client, run_id):
-        _log(client, run_id, metrics=numbers_of(judged), params=params_of(judged), tags=tags_of(judged))
+        log_batch(client, run_id, metrics=numbers_of(judged), params=params_of(judged), tags=tags_of(judged))
         client.log_inputs(run_id, datasets=_inputs(decision.model, decision.dataset))
         if judged.bundle is not None:
             client.log_artifacts(run_id, judged.bundle.folder, BUNDLE)
@@ -206,7 +207,7 @@ def _record_candidate(client: MlflowClient, run_id: str, decision: Decision, jud
 
 def _record_search(client: MlflowClient, run_id: str, decision: Decision) -> None:
     metrics, params, tags = search_numbers(decision), search_params(decision), search_tags(decision)
-    _log(client, run_id, metrics=metrics, params=params, tags=tags)
+    log_batch(client, run_id, metrics=metrics, params=params, tags=tags)
     client.log_inputs(run_id, datasets=_inputs(decision.model, decision.dataset))
 
 
@@ -219,7 +220,7 @@ def _log_files(client: MlflowClient, run_id: str, files: Mapping[str, Path]) -> 
         client.log_artifacts(run_id, work)
 
 
-def _log(
+def log_batch(
     client: MlflowClient,
     run_id: str,
     *,
@@ -227,6 +228,7 @@ def _log(
     params: Mapping[str, str],
     tags: Mapping[str, str],
 ) -> None:
+    """Log metrics, parameters and tags of a run in one call."""
     from mlflow.entities import Param, RunTag
 
     client.log_batch(
@@ -246,7 +248,12 @@ def as_metrics(values: Mapping[str, float], *, model_id: str | None) -> list[Met
 
 
 def _inputs(model: str, data: Dataset) -> list[DatasetInput]:
-    """Return the three splits as MLflow inputs; their digests are cut to MLflow's length."""
+    """Return the three splits as they lie in the folder of the run, for a search that was not shown from its beginning."""
+    return split_inputs(model, data, [json.dumps({"uri": data.folder})] * 3)
+
+
+def split_inputs(model: str, data: Dataset, sources: Sequence[str]) -> list[DatasetInput]:
+    """Return the splits train, validation and test with their sources; the first source of a digest is the one that MLflow keeps."""
     from mlflow.entities import Dataset as Logged
     from mlflow.entities import DatasetInput, InputTag
 
@@ -261,10 +268,10 @@ def _inputs(model: str, data: Dataset) -> list[DatasetInput]:
                 name=f"{model}-{context}",
                 digest=digest[:_DIGEST_CHARS],
                 source_type="local",
-                source=json.dumps({"uri": data.folder}),
+                source=source,
                 profile=json.dumps({"num_rows": rows, "num_labels": len(data.labels)}),
             ),
             [InputTag("mlflow.data.context", context)],
         )
-        for context, digest, rows in splits
+        for (context, digest, rows), source in zip(splits, sources, strict=True)
     ]

@@ -15,12 +15,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from parsimony.candidates import BuiltBundle
+from parsimony.data.row_digests import TRAINING_ROWS
 from parsimony.decision.records import Decision, Judged
 from parsimony.errors import InfrastructureError
+from parsimony.files import digest_file
 from parsimony.tasks.registry.entries import JOURNAL_SUFFIX
-from parsimony.tasks.registry.metrics import numbers_of
+from parsimony.tasks.registry.metrics import change_tags, numbers_of
 from parsimony.tasks.registry.refusals import failures
-from parsimony.tasks.registry.stored_bundles import Verified, fetch, verify_version
+from parsimony.tasks.registry.stored_bundles import TRAINING_ROWS_TAG, Verified, fetch, verify_version
 from parsimony.tasks.registry.tracking import Registry, as_metrics, connected, experiment_of
 
 if TYPE_CHECKING:
@@ -30,16 +32,32 @@ if TYPE_CHECKING:
 
 _REQUIREMENTS = ("onnxruntime", "tokenizers", "numpy")
 _MODEL_URI = "models:/"
-_CARD_CHARS = 5000  # the length of MLflow's column for a version's description
+_MODEL = (
+    "The smallest models for {0} that provably kept the quality; the alias champion names the one in production. Put there by Parsimony: the "
+    "alias follows the journal {0}.promotions, and one that is moved by hand is moved back."
+)
+_RECORD = (
+    "A record, not a model: who put which version of {0} into production, when and why. Nothing here is to be used, changed or deleted; the "
+    "model is {0}."
+)
+CARD_CHARS = 5000  # the length of MLflow's column for a version's description
 _ADDRESS_VARIABLE = "MLFLOW_TRACKING_URI"
 _default_address_lock = threading.Lock()
 
 
-def register(registry: Registry, decision: Decision, *, version_card: str, run_id_of_winner: str) -> Verified:
+def register(
+    registry: Registry,
+    decision: Decision,
+    *,
+    version_card: str,
+    run_id_of_winner: str,
+    training_rows: Path | None = None,
+) -> Verified:
     """Make the winner a version of the registered model and return its number; the version that exists if one does.
 
     What MLflow stores is downloaded once and compared with the winner's bundle before the version is made.
-    `version_card` is Markdown; MLflow's list shows the first 32 characters of it. Raises ValueError for a decision
+    `version_card` is Markdown; MLflow's list shows the first 32 characters of it. `training_rows` is the file with the digests of the
+    rows that it was trained on, which is kept with it. Raises ValueError for a decision
     without a winner, InfrastructureError when what comes back from MLflow is not the winner's bundle.
     """
     winner, built = winner_of(decision)
@@ -47,8 +65,9 @@ def register(registry: Registry, decision: Decision, *, version_card: str, run_i
         version = _version_of(client, decision.model, built.digest)
         if version is not None:
             return verify_version(client, registry, decision.model, str(version.version), built.digest)
-        model_id = _log_model(client, registry, decision, built, run_id_of_winner)
-        tags = _version_tags(decision, winner, built)
+        kept = training_rows if training_rows is not None and training_rows.is_file() else None
+        model_id = _log_model(client, registry, decision, built, run_id_of_winner, kept)
+        tags = _version_tags(decision, winner, built) | ({} if kept is None else {TRAINING_ROWS_TAG: digest_file(kept)})
         draft = Draft(name=decision.model, source=_MODEL_URI + model_id, tags=tags, description=version_card)
         _make_version(client, registry, draft)
         client.log_batch(run_id_of_winner, metrics=as_metrics(numbers_of(winner), model_id=model_id))
@@ -99,7 +118,14 @@ def versions_of(client: MlflowClient, name: str) -> list[ModelVersion]:
             return versions
 
 
-def _log_model(client: MlflowClient, registry: Registry, decision: Decision, built: BuiltBundle, run_id: str) -> str:
+def _log_model(
+    client: MlflowClient,
+    registry: Registry,
+    decision: Decision,
+    built: BuiltBundle,
+    run_id: str,
+    training_rows: Path | None,
+) -> str:
     """Store the bundle with its model code as a logged model, check what was stored, and return the model's id."""
     from mlflow.entities import LoggedModelOutput
 
@@ -107,6 +133,8 @@ def _log_model(client: MlflowClient, registry: Registry, decision: Decision, bui
     logged = client.create_logged_model(experiment_id, name="model", source_run_id=run_id, model_type="text classifier")
     with tempfile.TemporaryDirectory() as work:
         _save_model(Path(work), built, run_id=run_id, model_id=logged.model_id)
+        if training_rows is not None:
+            shutil.copyfile(training_rows, Path(work) / "model" / TRAINING_ROWS)
         client.log_model_artifacts(logged.model_id, str(Path(work) / "model"))
     with tempfile.TemporaryDirectory() as work:
         fetch(registry, logged.artifact_location, built.digest, f"logged model {logged.model_id}", Path(work))
@@ -155,6 +183,7 @@ def _version_tags(decision: Decision, winner: Judged, built: BuiltBundle) -> dic
         "reason": decision.reason,
         "data_digest": decision.dataset.digest,
         "run_id": decision.run_id,
+        **change_tags(decision),
     }
 
 
@@ -169,11 +198,12 @@ class Draft:
 
 
 def _make_model(client: MlflowClient, name: str) -> None:
-    """Make a registered model unless it is there."""
+    """Make a registered model unless it is there; its description says what it is."""
     from mlflow.exceptions import MlflowException
 
+    model = name.removesuffix(JOURNAL_SUFFIX)
     try:
-        client.create_registered_model(name)
+        client.create_registered_model(name, description=(_MODEL if model == name else _RECORD).format(model))
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
@@ -184,7 +214,7 @@ def create_version(client: MlflowClient, registry: Registry, draft: Draft) -> No
     _make_model(client, draft.name)
     model_id = draft.source.removeprefix(_MODEL_URI)
     run_id = client.get_logged_model(model_id).source_run_id
-    description = draft.description[:_CARD_CHARS]
+    description = draft.description[:CARD_CHARS]
     with _default_address(registry):
         client.create_model_version(
             draft.name, draft.source, run_id, dict(draft.tags), description=description, model_id=model_id

@@ -10,6 +10,7 @@ import pytest
 from decisions import ENVIRONMENT
 
 from parsimony.data.slicing import Rows
+from parsimony.decision import champion as beside
 from parsimony.decision import exact_test, gates, stats
 from parsimony.decision.records import (
     Certificate,
@@ -153,11 +154,11 @@ def test_an_inconclusive_comparison_tells_how_many_rows_are_missing() -> None:
 def test_a_gain_is_the_lower_bound_on_the_same_rows_at_the_level_that_all_comparisons_share() -> None:
     truth, champion, candidate = pair(1000, 10, 50)
     assert (
-        gates.gain(asked(truth, 2), champion, candidate, Rules(gates=SETTINGS), 1)
+        beside.compare(asked(truth, 2), champion, candidate, Rules(gates=SETTINGS), 1).lower_bound
         == stats.paired_bounds(10, 50, 1000, 0.95)[0]
     )
-    shared = gates.gain(asked(truth, 2), champion, candidate, Rules(gates=SETTINGS), 4)
-    assert shared == stats.paired_bounds(10, 50, 1000, 1 - (1 - 0.95) / 4)[0]
+    shared = beside.compare(asked(truth, 2), champion, candidate, Rules(gates=SETTINGS), 4)
+    assert shared.lower_bound == stats.paired_bounds(10, 50, 1000, 1 - (1 - 0.95) / 4)[0]
 
 
 def test_a_gain_in_macro_f1_is_the_lower_bound_of_the_bootstrap() -> None:
@@ -166,7 +167,10 @@ def test_a_gain_in_macro_f1_is_the_lower_bound_of_the_bootstrap() -> None:
     truth[:8] = 2
     champion = truth.copy()
     champion[1:5] = 1
-    one, other = (gates.gain(asked(truth, 3), champion, truth, Rules(gates=MACRO, seed=seed), 2) for seed in (3, 4))
+    one, other = (
+        beside.compare(asked(truth, 3), champion, truth, Rules(gates=MACRO, seed=seed), 2).lower_bound
+        for seed in (3, 4)
+    )
     assert one == stats.macro_f1_bounds(truth, champion, truth, 3, 1 - (1 - 0.95) / 2, 3)[0]
     assert one != other
 

@@ -123,7 +123,7 @@ def test_a_decision_is_the_ruling_the_case_and_what_the_run_says_of_itself() -> 
     )
 
 
-def test_the_test_set_is_the_test_split_with_its_classes_and_slices() -> None:
+def test_the_test_set_is_the_test_split_with_its_classes_one_for_what_is_no_label_and_slices() -> None:
     table = Table(
         source="t",
         texts=("x", "y", "z"),
@@ -133,7 +133,7 @@ def test_the_test_set_is_the_test_split_with_its_classes_and_slices() -> None:
     )
     other = replace(table, labels=("c", "c", "c"))
     test = procedure.test_set(Splits(DATASET, {"train": other, "validation": other, "test": table}))
-    assert (test.truth.tolist(), test.classes, len(test)) == ([1, 0, 1], 3, 3)
+    assert (test.truth.tolist(), test.classes, len(test)) == ([1, 0, 1], 4, 3)
     assert {key: rows.tolist() for key, rows in test.slices.items()} == {
         ("label", "a"): [False, True, False],
         ("label", "b"): [True, False, True],

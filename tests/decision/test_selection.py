@@ -15,6 +15,7 @@ from parsimony.decision.records import (
     GateResult,
     GateVerdict,
     Judged,
+    OverChampion,
     Score,
     Standing,
 )
@@ -23,6 +24,13 @@ from parsimony.decision.winner import decide, smallest
 
 def gate(verdict: GateVerdict, name: str = "margin", reason: str = "so it is") -> GateResult:
     return GateResult(gate=name, verdict=verdict, value=0.0, limit=0.0, reason=reason)
+
+
+def beside(lower_bound: float, score: Score, upper_bound: float = 0.05, difference: float = 0.0) -> OverChampion:
+    """Return a comparison with a champion of the same score."""
+    return OverChampion(
+        n=ROWS, score=score, champion=score, difference=difference, lower_bound=lower_bound, upper_bound=upper_bound, lost=1, won=1,
+    )  # fmt: skip
 
 
 def judged(
@@ -55,7 +63,7 @@ def judged(
             needed=None,
             position=1,
             level=0.05,
-            over_champion=over,
+            over_champion=None if over is None else beside(over, score),
         )
     return Judged(
         candidate=candidate,
@@ -182,7 +190,8 @@ def test_the_smallest_of_those_that_are_better_is_promoted() -> None:
 @pytest.mark.parametrize("verdict", ["fail", "not certified", "not built"])
 def test_a_champion_that_fails_or_cannot_be_tested_is_replaced_even_by_a_larger_one(verdict: CandidateVerdict) -> None:
     result = [judged("new", 900), judged("champion", 100, verdict, champion=True)]
-    assert decide(result) == ("promoted", "new", "the champion no longer passes: reason of champion")
+    told = "no longer passes" if verdict == "fail" else "could not be tested"
+    assert decide(result) == ("promoted", "new", f"the champion {told}: reason of champion")
 
 
 UNSTEADY = (gate("pass"), gate("inconclusive", "here measured", "unsteady"))

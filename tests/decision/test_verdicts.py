@@ -430,10 +430,10 @@ def test_whoever_is_tested_is_compared_with_the_champion_on_the_same_rows() -> N
     asked_for = Predictions(reference=REFERENCE, **predictions)
     wide = replace(SETTINGS, margin=0.2)
     done = asked((mine, other, champion), (mine.id, other.id), asked_for, wide)
-    over = [one.certificate.over_champion for one in done if one.certificate is not None]
-    assert over == [
-        stats.paired_bounds(10, 50, N, 0.975)[0],
-        stats.paired_bounds(0, 0, N, 0.975)[0],
+    compared = [one.certificate.over_champion for one in done if one.certificate is not None]
+    assert [over and (over.lower_bound, over.lost, over.won) for over in compared] == [
+        (stats.paired_bounds(10, 50, N, 0.975)[0], 10, 50),
+        (stats.paired_bounds(0, 0, N, 0.975)[0], 0, 0),
         None,
     ]
 

@@ -13,10 +13,12 @@ def shown() -> dict[str, Any]:
     """Return the schema of every flow's form by the flow's name."""
     from prefect.utilities.callables import parameter_schema
 
-    from parsimony.flows import operations
+    from parsimony.flows import operations, triggers
     from parsimony.flows.promote_smallest import promote_smallest
+    from parsimony.flows.review import review
 
-    flows = (promote_smallest, operations.rollback, operations.reconcile, operations.clean)
+    upkeep = (operations.rollback, operations.reconcile, review, operations.clean)
+    flows = (promote_smallest, triggers.new_data, triggers.drift, triggers.quality, *upkeep)
     return {flow.name: parameter_schema(flow).model_dump_for_openapi() for flow in flows}
 
 

@@ -32,9 +32,16 @@ def test_markdown_has_every_candidate_and_every_reason(name: str) -> None:
     text = markdown(decision)
     for judged in decision.judged:
         assert escape(judged.candidate) in text
-        if judged.candidate != decision.winner:
+        if judged.candidate != decision.winner and judged.verdict != "pass":
             assert f" {judged.verdict}: {escape(why(decision, judged))}" in text
             assert escape(judged.reason) in text
+
+
+def test_a_candidate_that_passes_and_is_larger_needs_no_reason() -> None:
+    decision = decisions.decision()
+    reasons = markdown(decision).split("## Why not the others")[1].split("## Step by step")[0]
+    passing = [j.candidate for j in decision.judged if j.verdict == "pass" and j.candidate != decision.winner]
+    assert passing and not any(f"**{escape(name)}** pass" in reasons for name in passing)
 
 
 def test_markdown_begins_with_what_a_product_owner_understands() -> None:

@@ -46,7 +46,7 @@ def _candidate(of: Decision, name: str) -> dict[str, object]:
 def test_the_receipt_has_exactly_the_documented_keys() -> None:
     assert set(receipt(decisions.decision(), version="7")) == {
         "format", "outcome", "reason", "model", "run_id", "started_at", "winner", "reference", "champion_before",
-        "candidates", "gates", "targets", "data", "smallest_certifiable_margin", "test_reuse", "seed", "cost",
+        "change", "candidates", "gates", "targets", "data", "smallest_certifiable_margin", "test_reuse", "seed", "cost",
         "tests", "shift",
     }  # fmt: skip
     assert _candidate(decisions.decision(), decisions.WINNER).keys() == {
@@ -303,7 +303,9 @@ def test_promises_targets_and_cost_are_written_as_asked_and_spent() -> None:
         "floor": 0.85,
         "slice_margin": 0.1,
         "slice_floor": 0.0,
+        "champion_margin": 0.02,
         "underpowered": False,
+        "approval": "none",
     }
     assert paper["targets"] == [
         {"name": "here", "threads": 1, "p99_ms": 20.0, "peak_rss_bytes": 300_000_000, "size_bytes": None},

@@ -6,8 +6,11 @@ from dataclasses import replace
 
 import decisions
 
+from parsimony.measurement.records import Ratio
 from parsimony.reporting import markdown, sentence
-from parsimony.reporting.sentences import why
+from parsimony.reporting.facts import nearest_miss
+from parsimony.reporting.sentences import key_figures, why
+from parsimony.reporting.speed_text import how_fast
 
 
 def test_the_sentence_of_a_promotion_says_who_won_by_which_numbers() -> None:
@@ -45,15 +48,40 @@ def test_a_winning_reference_is_not_compared_with_itself() -> None:
 
 
 def test_the_speed_of_the_winner_is_told_against_the_baseline_and_the_roofline_peak() -> None:
-    told = "p99 1.56 ms, 1 thread, target here; faster than encoder, 0.17×; 14.1 % of the roofline peak"
+    told = "p99 1.56 ms, 1 thread, target here; 5.8× faster than encoder; 14.1 % of the roofline peak"
     assert told in markdown(decisions.decision())
+
+
+def test_a_factor_is_told_the_right_way_round() -> None:
+    comparison = Ratio(
+        baseline="encoder", value=0.0038, low=0.0036, high=0.0040, verdict="faster", rounds=9, noise_floor=0.02
+    )  # fmt: skip
+    assert how_fast(comparison, "linear") == "263× faster than encoder"
+    assert how_fast(replace(comparison, value=1.5, verdict="slower"), "linear") == "1.5× slower than encoder"
+    assert how_fast(replace(comparison, verdict="inconclusive"), "linear") == "cannot be told from encoder"
+    assert (
+        how_fast(replace(comparison, value=1.01, verdict="same"), "encoder") == "the baseline; its A/A control, 1.01×"
+    )
+    decision = decisions.decision()
+    larger = replace(decision, reference=decisions.WINNER, winner=decisions.REFERENCE)
+    assert [(f.label, f.value) for f in key_figures(larger)][1] == ("larger than the reference", "24.3×")
+
+
+def test_the_reason_of_the_nearest_miss_is_told_once() -> None:
+    decision = decisions.nothing_passed()
+    miss = nearest_miss(decision)
+    assert miss is not None
+    reason = f"no candidate passes every gate; nearest is {miss.judged.candidate}: {miss.judged.reason}"
+    text = sentence(replace(decision, reason=reason))
+    assert text.count(miss.gate.reason) == 1 and text.endswith(" more rows.")
+    stays = sentence(replace(decision, reason=f"{reason}; the champion does not pass either (floor), and stays"))
+    assert stays.endswith(" more rows. The champion does not pass either (floor), and stays.")
 
 
 def test_a_candidate_that_passes_and_does_not_win_is_told_why() -> None:
     decision = decisions.decision()
     winner, larger = decision.of(decisions.WINNER), decision.of("student-L3+trim+int8")
-    assert why(decision, winner) == "the smallest of 6 candidates that pass every gate on every target"
-    assert why(decision, larger) == "passes every gate, but a smaller candidate does too"
+    assert (why(decision, winner), why(decision, larger)) == ("", "")
     kept = replace(decision, winner=larger.candidate, reason="the champion still passes")
     assert why(kept, winner) == "passes every gate, but was not chosen: the champion still passes"
     assert why(decision, decision.of("linear-words")) == "0.0313 below the reference on the validation split"

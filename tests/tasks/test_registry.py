@@ -33,10 +33,10 @@ from parsimony.decision.records import Certificate, Cost, Decision, GateSettings
 from parsimony.errors import InfrastructureError, PlanError
 from parsimony.measurement.records import Measurement, Quantile, TargetSettings
 from parsimony.tasks.registry import promotion
+from parsimony.tasks.registry.entries import JOURNAL_SUFFIX
+from parsimony.tasks.registry.journal import ALIAS
 from parsimony.tasks.registry.metrics import numbers_of
 from parsimony.tasks.registry.promotion import (
-    ALIAS,
-    JOURNAL_SUFFIX,
     champion,
     download,
     history,
@@ -300,7 +300,7 @@ def test_a_decision_becomes_one_parent_run_and_one_child_per_candidate(
     assert mlflow_client.get_experiment(recorded.experiment_id).name == MODEL
     assert parent.data.params == {
         "gates.metric": "accuracy", "gates.margin": "0.01", "gates.confidence": "0.95", "gates.floor": "0.0",
-        "gates.slice_margin": "0.1", "gates.slice_floor": "0.0", "gates.underpowered": "False",
+        "gates.slice_margin": "0.1", "gates.slice_floor": "0.0", "gates.champion_margin": "0.02", "gates.approval": "none", "gates.underpowered": "False",
     }  # fmt: skip
     assert {key: parent.data.tags[key] for key in ("outcome", "winner", "git_sha", RUN_TAG)} == {
         "outcome": "promoted", "winner": "student+int8", "git_sha": "abc", RUN_TAG: "run-1",

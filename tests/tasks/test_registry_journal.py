@@ -35,11 +35,10 @@ from parsimony.flows.cli.main import main
 from parsimony.tasks import champion as champions
 from parsimony.tasks.publish import PENDING, PROMOTED, may_have_promoted, publish, settle
 from parsimony.tasks.registry.artifact_store import try_artifacts
+from parsimony.tasks.registry.entries import JOURNAL_SUFFIX
 from parsimony.tasks.registry.holds import hold, release, standing
-from parsimony.tasks.registry.journal import look
+from parsimony.tasks.registry.journal import ALIAS, look
 from parsimony.tasks.registry.promotion import (
-    ALIAS,
-    JOURNAL_SUFFIX,
     cached,
     champion,
     fetch,

@@ -69,7 +69,7 @@ class Memory:
             raise refusal("RESOURCE_DOES_NOT_EXIST")
         return dict(known)
 
-    def create_registered_model(self, name: str) -> None:
+    def create_registered_model(self, name: str, **_: object) -> None:
         if name in self.models:
             raise refusal("RESOURCE_ALREADY_EXISTS")
         self.models[name] = {"aliases": {}, "tags": {}, "versions": {}}
@@ -184,9 +184,9 @@ def test_the_registry_in_memory_does_what_mlflow_does(registry: Registry) -> Non
 
 SHARED = {
     "search_model_versions", "get_registered_model", "create_model_version", "set_registered_model_alias",
-    "set_registered_model_tag",
+    "set_registered_model_tag", "delete_registered_model_alias",
 }  # fmt: skip
-WRITES = {name for name in SHARED if name.startswith(("create", "set"))}
+WRITES = {name for name in SHARED if name.startswith(("create", "set", "delete"))}
 MOST_INTERRUPTIONS = 2
 Action = Callable[[], JournalEntry | None]
 
