@@ -12,8 +12,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from prefect.runtime import flow_run
-
 from parsimony.data.splits import Splits
 from parsimony.decision.procedure import Case
 from parsimony.decision.records import NO_SHIFT, NOTHING_SAID, Rules, Shift, Standing
@@ -30,7 +28,7 @@ from parsimony.measurement.records import TargetSettings
 from parsimony.reporting.formatting import duration
 from parsimony.tasks.alarms import mend
 from parsimony.tasks.builder import Build, building
-from parsimony.tasks.publish import may_have_promoted, settle
+from parsimony.tasks.publish import may_have_promoted, run_tags, settle
 from parsimony.tasks.registry import searches
 from parsimony.tasks.registry.artifact_store import try_artifacts
 from parsimony.tasks.registry.searches import Search
@@ -87,7 +85,7 @@ class Session:
             model=self.plan.model,
             run_id=self.id,
             plan=flat(self.plan.model_dump()),
-            tags={**tags, "environment.versions": versions, "prefect.flow_run_id": str(flow_run.get_id() or "")},
+            tags={**tags, "environment.versions": versions, **run_tags()},
         )
 
     def case(self, splits: Splits) -> Case:

@@ -55,7 +55,7 @@ def publish(decision: Decision, registry: Registry, folder: Path, terms: Terms) 
     the evidence for it, exists before the journal names it. A folder with the file `promotion-pending` is of a run of which it is
     not known whether it promoted, one with `promoted` of one that did.
     """
-    recorded = record(registry, decision, tags=_run_tags())
+    recorded = record(registry, decision, tags=run_tags())
     verified = _version(decision, registry, recorded, folder)
     paper = receipt(decision, version=None if verified is None else verified.version)
     attach(registry, recorded, write_files(decision, paper, folder))
@@ -75,7 +75,7 @@ def publish(decision: Decision, registry: Registry, folder: Path, terms: Terms) 
     return Published(decision=decision, receipt=paper, folder=folder)
 
 
-def _run_tags() -> dict[str, str]:
+def run_tags() -> dict[str, str]:
     """Return what leads from MLflow to the run in Prefect: its id, and its page where a server keeps it."""
     named = {"prefect.flow_run_id": str(flow_run.get_id() or "")}
     page = flow_run.ui_url

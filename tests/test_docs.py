@@ -355,8 +355,8 @@ PRINTED = (
 )
 # Set-up, which has been done when tests run; `make` has a test of its own.
 _SET_UP = ("make ", ". .venv/")
-# What starts servers or needs one: tests/flows/test_up.py and tests/serving type it.
-_SERVED = ("parsimony up", "parsimony deploy", "parsimony serve")
+# What starts servers or needs one, or a winner that waits: tests/flows/test_up.py, tests/serving and tests/tasks/test_review.py type it.
+_SERVED = ("parsimony up", "parsimony deploy", "parsimony serve", "parsimony review")
 _ATTEMPTS = 3
 # Students and static models take most of the time of a run and change nothing that the pages say.
 FEWER = '[search]\nfamilies = ["linear", "encoder"]\n'
@@ -439,7 +439,11 @@ def test_the_commands_of_the_tutorial_do_what_it_says(work: Path, capsys: pytest
 def test_the_commands_of_readme_how_to_and_reference_work_as_they_are_printed(
     work: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    write_csv(work / "train.csv", *tables())
+    parts = tables()
+    for name in ("train.csv", "labelled.csv"):
+        write_csv(work / name, *parts)
+    recent = [json.dumps({"text": text}) for part in parts for text in part.texts]
+    (work / "recent.jsonl").write_text("\n".join(recent) + "\n", encoding="utf-8")
     # 60 test rows certify no margin of 0.01, and this is said; the pages are about data that do.
     write_plans("README.md", work, f"[gates]\nunderpowered = true\n{FEWER}")
     done: set[str] = set()

@@ -257,15 +257,30 @@ def test_a_receipt_of_another_format_is_refused_by_its_number(
 def test_a_receipt_of_format_2_is_audited_by_the_rule_of_its_time(
     first: dict[str, Any], work: Path, tmp_path: Path
 ) -> None:
-    """Without planned tests, their shares and levels; with one sequence, here of a single candidate beside the reference."""
-    folder = evidence(work, first, tmp_path)
+    """Without planned tests, their shares and levels; with one sequence, here of the winner alone."""
+    folder, winner = evidence(work, first, tmp_path), first["winner"]["candidate"]
     paper = json.loads((folder / "receipt.json").read_text(encoding="utf-8"))
-    file = folder / "receipt.json"
-    file.write_text(json.dumps({**paper, "format": 2}), encoding="utf-8")
-    lines = differences(folder, work)
-    assert any(line.startswith("tests: the receipt says [") for line in lines)
-    assert any(line.startswith("shift: the receipt says {") for line in lines)
-    assert any(".certified.level: the receipt says 0." in line for line in lines)
+    for key in ("tests", "shift", "change"):
+        del paper[key]
+    del paper["gates"]["champion_margin"], paper["gates"]["approval"]
+    lines = (folder / "data" / "validation.jsonl").read_text("utf-8").splitlines()
+    wrong = [_another(json.loads(line)["label"], paper) for line in lines]
+    for candidate in paper["candidates"]:
+        if candidate["certified"] is not None:
+            del candidate["certified"]["level"]
+        if candidate["size_bytes"] and candidate["candidate"] not in (winner, paper["reference"]["candidate"]):
+            file = prediction_file(folder, candidate["candidate"], "validation")
+            file.write_text(json.dumps(wrong), encoding="utf-8")
+    (folder / "receipt.json").write_text(json.dumps({**paper, "format": 2}), encoding="utf-8")
+    said = differences(folder, work)
+    assert said and not any(
+        line.startswith(("tests", "shift", "change", "gates", "winner", "outcome")) for line in said
+    )
+    assert not any(f"[{winner}]" in line for line in said), said
+
+
+def _another(label: str, paper: dict[str, Any]) -> str:
+    return next(str(other) for other in paper["data"]["labels"] if other != label)
 
 
 # --- again ----------------------------------------------------------------------------------------

@@ -20,7 +20,8 @@ from parsimony.decision.records import NO_SHIFT, GateSettings, Shift
 # number of rows, or of discordant rows, beside it.
 _USUAL_DISCORDANCE, _USUAL_ROWS = 0.01, 300.0
 _USUAL_LOST, _USUAL_DISCORDANT = 0.62, 30.0
-# As many rows, and discordant rows, of its own outweigh what its like show.
+# As many rows, and discordant rows, of its own outweigh what its like show; on a small split at most a third and a fourth of its rows,
+# or its like would speak for a candidate that is wrong on every one of them.
 _LIKE_ROWS, _LIKE_DISCORDANT = 300.0, 60.0
 # Tokens that training never held harm trimmed candidates, all of them together: the share of the texts with such a token that
 # is lost, and how uncertain that is. Kept runs lost 0.02 to 0.04.
@@ -110,11 +111,12 @@ def _usual(like: Sequence[Comparison]) -> tuple[float, float]:
 def _outlook(entry: Comparison, usual: Mapping[str, tuple[float, float]], question: Question) -> Outlook:
     """Return a candidate's outlook: its loss on the test split has a mean and a variance, and the test adds its own."""
     like_discordance, like_lost = usual.get(entry.kind, (_USUAL_DISCORDANCE, _USUAL_LOST))
-    weight = entry.discordant + _LIKE_ROWS * like_discordance
-    discordance = min(weight / (entry.rows + _LIKE_ROWS) * question.shift.discordance, 1.0)
-    lost = (entry.lost + _LIKE_DISCORDANT * like_lost) / (entry.discordant + _LIKE_DISCORDANT)
+    like_rows, like_discordant = min(_LIKE_ROWS, entry.rows / 3), min(_LIKE_DISCORDANT, entry.rows / 4)
+    weight = entry.discordant + like_rows * like_discordance
+    discordance = min(weight / (entry.rows + like_rows) * question.shift.discordance, 1.0)
+    lost = (entry.lost + like_discordant * like_lost) / (entry.discordant + like_discordant)
     loss = (2 * lost - 1) * discordance
-    by_share = 4 * discordance**2 * lost * (1 - lost) / (entry.discordant + _LIKE_DISCORDANT / 2)
+    by_share = 4 * discordance**2 * lost * (1 - lost) / (entry.discordant + like_discordant / 2)
     by_discordance = loss**2 * (1 / weight + _SHIFT_SPREAD**2)
     error = discordance / question.rows  # the variance of a difference on so many test rows
     new_words = question.shift.new_words if entry.trimmed else 0.0

@@ -81,10 +81,11 @@ def begin_candidates(registry: Registry, search: Search, candidates: Sequence[st
         known = runs_of(client, experiment, search.run_id)
         if "" not in known:
             return
+        of_prefect = {key: value for key, value in search.tags.items() if key.startswith("prefect.")}
         for name in candidates:
             if name not in known:
                 tags = {RUN_TAG: search.run_id, "mlflow.parentRunId": known[""][0], CANDIDATE_TAG: name}
-                create_run(client, experiment, name, tags)
+                create_run(client, experiment, name, {**tags, **of_prefect})
 
 
 def end(registry: Registry, model: str, run_id: str, ending: Ending, reason: str) -> None:

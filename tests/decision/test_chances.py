@@ -117,3 +117,16 @@ def test_of_candidates_given_a_chance_about_that_share_is_certified() -> None:
 
 def test_the_constants_say_what_is_usual() -> None:
     assert (module._USUAL_DISCORDANCE, module._USUAL_LOST) == (0.01, 0.62)
+
+
+@pytest.mark.parametrize("rows", [24, 60, 150, 300, 1_000])
+def test_its_like_speak_for_no_candidate_that_is_wrong_on_every_row(rows: int) -> None:
+    """On 24 rows, two good ones of its family gave it a chance of 99.99 %."""
+    good = [
+        Comparison(candidate=name, size_bytes=10, rows=rows, difference=0.0, discordance=0.02, kind="linear")
+        for name in ("one", "two")
+    ]
+    wrong = Comparison(candidate="wrong", size_bytes=5, rows=rows, difference=-0.87, discordance=0.87, kind="linear")
+    for margin in (0.01, 0.1, 0.3):
+        question = Question(rows=4 * rows, gates=replace(GATES, margin=margin))
+        assert chances([*good, wrong], question)["wrong"] < 0.05

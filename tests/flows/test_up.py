@@ -24,7 +24,7 @@ from tinymodels import tables, write_csv, write_tiny_base
 from parsimony.flows.cli.main import main
 from parsimony.flows.servers import deployments
 
-pytestmark = [pytest.mark.flow, pytest.mark.slow]
+pytestmark = [pytest.mark.flow, pytest.mark.slow, pytest.mark.long]
 
 ROOT = Path(__file__).parents[2]
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")

@@ -145,10 +145,11 @@ def bases(folder: Path, *, with_postgres: bool) -> Iterator[list[Base]]:
 def publish(decision: Decision, ground: Ground, run_id: str) -> None:
     """Do what the last stage of a run does, with a folder of its own: runs, version, receipt, page, promotion."""
     from parsimony.tasks.publish import publish as task
+    from parsimony.tasks.registry.review import Terms
 
     folder = ground.runs / run_id
     folder.mkdir(parents=True)
-    task.fn(replace(decision, run_id=run_id), ground.registry, folder)
+    task.fn(replace(decision, run_id=run_id), ground.registry, folder, Terms())
 
 
 def begin_again(ground: Ground) -> None:

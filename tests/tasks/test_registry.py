@@ -121,6 +121,7 @@ def judged_pass(candidate: str, built: BuiltBundle) -> Judged:
         bundle=built,
         validation=score,
         certificate=Certificate(
+            level=0.05,
             n=100,
             score=score,
             difference=-0.002,

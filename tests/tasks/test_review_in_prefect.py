@@ -29,7 +29,7 @@ from parsimony.tasks.registry.promotion import champion, history
 from parsimony.tasks.registry.review import Said, Terms, propose
 from parsimony.tasks.registry.tracking import Registry, connected
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 PLAN = Plan(model=MODEL, data={"train": "t", "text": "t", "label": "l"}, gates={"approval": "prefect"})  # type: ignore[arg-type]
 
