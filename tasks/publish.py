@@ -13,6 +13,7 @@ from prefect import task
 from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.runtime import flow_run
+from prefect.utilities.urls import url_for
 
 from parsimony import reporting
 from parsimony.data.row_digests import TRAINING_ROWS
@@ -77,8 +78,11 @@ def publish(decision: Decision, registry: Registry, folder: Path, terms: Terms) 
 
 def run_tags() -> dict[str, str]:
     """Return what leads from MLflow to the run in Prefect: its id, and its page where a server keeps it."""
-    named = {"prefect.flow_run_id": str(flow_run.get_id() or "")}
-    page = flow_run.ui_url
+    run_id = flow_run.get_id()
+    named = {"prefect.flow_run_id": str(run_id or "")}
+    page = (
+        url_for("flow-run", obj_id=run_id) if run_id else None
+    )  # runtime.flow_run.ui_url is where the pages once were
     return named | ({"prefect.flow_run_url": page} if page else {})
 
 
