@@ -34,7 +34,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     source, out = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("wheel")
     for folder in ("parsimony", "flows", "tasks", "mlflow"):
         copytree(ROOT / folder, source / folder, ignore=ignore_patterns("__pycache__"))
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
+    for name in ("pyproject.toml", "prefect.yaml", "README.md", "LICENSE"):
         (source / name).write_bytes((ROOT / name).read_bytes())
     _pip("wheel", "--no-build-isolation", "--wheel-dir", str(out), str(source))
     return next(out.glob("parsimony-*.whl"))

@@ -290,8 +290,13 @@ def test_startup_lasts_as_long_as_loading_does(tmp_path: Path) -> None:
         known_work.write(tmp_path / f"{load_s}.json", known_work.Known(hashed_bytes=1000, load_s=load_s))
         for load_s in (0.0, 0.6)
     )
-    measurements = measure({"quick": quick, "slow": slow}, TEXTS, HERE, module=known_work.MODULE)
-    assert 0.3 < measurements["slow"].startup_s - measurements["quick"].startup_s < 0.9
+    differences = []
+    for _ in range(3):  # a start that another test disturbs is repeated
+        measurements = measure({"quick": quick, "slow": slow}, TEXTS, HERE, module=known_work.MODULE)
+        differences.append(measurements["slow"].startup_s - measurements["quick"].startup_s)
+        if 0.3 < differences[-1] < 0.9:
+            return
+    raise AssertionError(differences)
 
 
 def test_peak_memory_is_what_the_process_really_held(tmp_path: Path) -> None:

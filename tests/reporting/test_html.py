@@ -72,8 +72,9 @@ def test_no_id_appears_twice_in_thepage_of() -> None:
 def test_the_page_has_its_sections_in_order(name: str) -> None:
     decision = EVERY[name]()
     why = "Why not a smaller one" if decision.winner else "Why none of them"
+    change = ["Against the champion before"] if name == "replaced" else []
     assert re.findall(r"<h2>(.*?)</h2>", page_of(decision)) == [
-        "Size against quality", "The ladder", why, "Latency", "Step by step", "What changed, slice by slice", "What was asked", "Data", "How fast", "Where it was measured", "Cost",
+        *change, "Size against quality", "The ladder", why, "Latency", "Step by step", "What changed, slice by slice", "What was asked", "Data", "How fast", "Where it was measured", "Cost",
     ]  # fmt: skip
 
 
@@ -115,9 +116,8 @@ def test_a_row_of_the_ladder_says_size_quality_speed_and_verdict_and_folds_its_r
     cells = [Page(cell).text for cell in re.findall(r"<t[dh][ >].*?</t[dh]>", row)]
     assert cells == [
         "4", "student-L2+trim+int4winner", "3.74 MB", "24.3×", "0.9160", "−0.0019 ≥ −0.0066", "0.710",
-        "passwhythe smallest of 6 candidates that pass every gate on every target",
+        "pass",
     ]  # fmt: skip
-    assert row.index("<details") < row.index("the smallest of 6") < row.index("</details>")
 
 
 def test_the_ladder_tells_every_reason_inside_a_fold() -> None:

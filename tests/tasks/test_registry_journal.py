@@ -28,6 +28,8 @@ from test_registry import (
 )
 
 from parsimony.candidates import BuiltBundle
+from parsimony.data.splits import write_splits
+from parsimony.data.table import Table
 from parsimony.decision.journal import withdrawn
 from parsimony.decision.records import Decision
 from parsimony.errors import InfrastructureError, PlanError
@@ -50,6 +52,7 @@ from parsimony.tasks.registry.promotion import (
     rollback,
 )
 from parsimony.tasks.registry.refusals import ChangedError, MissingError, UnreachableError, UnsettledError
+from parsimony.tasks.registry.review import Terms
 from parsimony.tasks.registry.tracking import Registry, connected
 
 __all__ = ["mlflow_client", "registry", "template_database"]  # fixtures
@@ -408,7 +411,7 @@ def test_evidence_of_a_promotion_that_may_have_happened_is_marked_and_settled(
 
     monkeypatch.setattr(module, "promote", killed)
     with pytest.raises(KeyboardInterrupt):
-        publish.fn(decision, registry, run)
+        publish.fn(decision, registry, run, Terms())
     assert observed == [{"receipt.json", "report.html", "report.md", PENDING}]
     assert (run / PENDING).exists()
     settle(registry, run.parent)
@@ -422,14 +425,14 @@ def test_evidence_of_a_promotion_that_may_have_happened_is_marked_and_settled(
     other.mkdir()
     monkeypatch.setattr(module, "promote", refused)
     with pytest.raises(PlanError):
-        publish.fn(replace(decision_on(tmp_path, "b"), reference="b"), registry, other)
+        publish.fn(replace(decision_on(tmp_path, "b"), reference="b"), registry, other, Terms())
     assert not (other / PENDING).exists()
     assert not may_have_promoted(other)
 
 
 def test_a_run_that_promoted_is_marked_as_evidence(registry: Registry, tmp_path: Path, prefect_backend: None) -> None:
     (run := tmp_path / "runs" / "one").mkdir(parents=True)
-    publish.fn(replace(decision_on(tmp_path, "a"), reference="a"), registry, run)
+    publish.fn(replace(decision_on(tmp_path, "a"), reference="a"), registry, run, Terms())
     assert {path.name for path in run.iterdir()} == {"receipt.json", "report.html", "report.md", PROMOTED}
 
 
@@ -553,10 +556,14 @@ def test_a_damaged_local_copy_is_replaced(damage: str, registry: Registry, tmp_p
 def test_a_run_brings_the_last_good_champion_or_says_that_none_is_left(
     three: tuple[Decision, ...], registry: Registry, tmp_path: Path
 ) -> None:
-    labels = ("greeting", "weather", "transfer")
+    rows = Table(
+        source="t", texts=("hello", "rain", "send"), labels=("greeting", "weather", "transfer"), rows=(2, 3, 4)
+    )
+    splits = write_splits(tmp_path / "data", {"train": rows, "validation": rows, "test": rows}, (), ())
+    place = champions.Place(registry=registry, home=tmp_path / "home", folder=tmp_path / "run")
 
     def brought() -> Any:
-        [entry] = champions.bring_champion.fn([], MODEL, labels, registry, tmp_path / "home")
+        [entry] = champions.bring_champion.fn([], MODEL, splits, place)
         assert entry.is_champion
         return entry
 
