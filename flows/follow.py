@@ -23,9 +23,8 @@ def look_up(name: str) -> Named:
     """Write which bundle of a model is in production, and return it; raises what the registry raises."""
     where = settings.look()
     from parsimony.tasks.registry.promotion import cached
-    from parsimony.tasks.registry.tracking import Registry
 
-    registry = Registry(tracking_uri=where.tracking_uri, artifact_root=where.artifact_root)
+    registry = where.registry
     champion, bundle = cached(registry, name, where.home / "champions")
     named = Named(
         model=name, version=champion.version, digest=bundle.digest, folder=bundle.folder, note="; ".join(champion.notes)

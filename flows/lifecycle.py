@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from prefect.client.schemas.objects import State
-from prefect.events import emit_event
 
 from parsimony.errors import ParsimonyError
 from parsimony.files.locks import held
@@ -21,6 +20,7 @@ from parsimony.flows.servers.automations import EVENT, HEADLINES
 from parsimony.flows.settings import up_lock
 from parsimony.flows.stages import review
 from parsimony.flows.stages.review import Reviewed
+from parsimony.tasks.alarms import tell
 from parsimony.tasks.publish import Published, artifact_key
 
 
@@ -84,8 +84,7 @@ def _digest(plan: Plan) -> str | None:
 def _tell(what: str, model: str, name: str, state: State[Any]) -> None:
     """Name the run after how it ended, and emit the event of the champion, for the automations."""
     names.rename(name)
-    resource = {"prefect.resource.id": f"parsimony.model.{model}", "prefect.resource.name": model}
-    emit_event(event=f"{EVENT}.{what}", resource=resource, payload={"model": model, "message": str(state.message)})
+    tell(f"{EVENT}.{what}", model, message=str(state.message))
 
 
 def end_with_up() -> None:

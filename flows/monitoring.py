@@ -11,7 +11,7 @@ import numpy as np
 
 from parsimony.bundle import predict
 from parsimony.data.reader import read_table, read_texts
-from parsimony.decision.drift import Drift, Moved, moved, told_apart
+from parsimony.decision.drift import Drift, Moved, distinguished, moved
 from parsimony.decision.sequential import Watched, watch
 from parsimony.errors import DataError
 from parsimony.reporting.formatting import counted, percent
@@ -38,9 +38,9 @@ class Labelled:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """The share of texts that may be told apart (half is chance), how sure a verdict is, and which texts are drawn."""
+    """The share of texts that may be distinguished (half is chance), how sure a verdict is, and which texts are drawn."""
 
-    told_apart: float = 0.6
+    distinguished: float = 0.6
     confidence: float = 0.95
     seed: int = 0
 
@@ -57,8 +57,8 @@ def drift(bundle: Path, texts: Texts, limits: Limits) -> Drift:
     return Drift(
         rows=result.rows,
         right=result.right,
-        told_apart=told_apart(result.right, result.rows, limits.confidence),
-        limit=limits.told_apart,
+        distinguished=distinguished(result.right, result.rows, limits.confidence),
+        limit=limits.distinguished,
         words=moved(*result.words, rows, limits.confidence),
         labels=moved(before, after, rows, limits.confidence),
     )
@@ -83,9 +83,11 @@ def quality(bundle: Path, labelled: Labelled, promised: float, confidence: float
 
 def drift_lines(result: Drift) -> tuple[str, ...]:
     """Return what was seen, in words: whether it has drifted, and which words and labels moved."""
-    share = f"{percent(result.right / result.rows)} of {result.rows:,} new texts are told apart from the training texts"
+    share = (
+        f"{percent(result.right / result.rows)} of {result.rows:,} new texts are distinguished from the training texts"
+    )
     verdict = "The texts have drifted" if result.has_drifted else "No drift is proven"
-    head = f"{verdict}: {share} (at least {percent(result.told_apart)}; limit {percent(result.limit)}, chance 50 %)."
+    head = f"{verdict}: {share} (at least {percent(result.distinguished)}; limit {percent(result.limit)}, chance 50 %)."
     return (head, *_moved("word", result.words), *_moved("label", result.labels))
 
 

@@ -14,12 +14,6 @@ from parsimony.flows import settings
 from parsimony.flows.states import ending
 from parsimony.measurement.host_lock import is_held
 from parsimony.measurement.processes import MEASURING
-from parsimony.tasks.registry.tracking import Registry
-
-
-def _registry() -> Registry:
-    where = settings.prepare()
-    return Registry(tracking_uri=where.tracking_uri, artifact_root=where.artifact_root)
 
 
 @flow(name="rollback", flow_run_name="{model}: {reason}")
@@ -33,7 +27,7 @@ def rollback(
     def body() -> State[Any]:
         from parsimony.tasks.registry import promotion
 
-        entry = promotion.rollback(_registry(), model, reason, to or None)
+        entry = promotion.rollback(settings.prepare().registry, model, reason, to or None)
         return Completed(name="Rolled back", message=f"Version {entry.version} of {model} is in production: {reason}")
 
     return ending(body)
@@ -50,7 +44,7 @@ def reconcile() -> State[Any]:
         from parsimony.tasks.registry.journal import known
         from parsimony.tasks.registry.tracking import connected
 
-        place = _registry()
+        place = settings.prepare().registry
         with connected(place) as client:
             names = known(client)
         lines: list[str] = []
@@ -81,7 +75,7 @@ def clean(
         from parsimony.reporting.formatting import counted, size
         from parsimony.tasks.registry.rejected import rejected
 
-        home, place = settings.prepare().home, _registry()
+        home, place = settings.prepare().home, settings.prepare().registry
         with retention.quiet(home):
             kept = retention.wanted(place)
             items = retention.unwanted(home, kept, retention.Policy(days=days, keep=keep), rejected(place, kept))

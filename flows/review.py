@@ -26,8 +26,7 @@ _ANSWERED = {"decision": "reject", "reviewer": "parsimony", "note": "it was answ
 @flow(name="review")
 def review(model: str = "") -> list[str]:
     """Act on the reviews of one model, or of all; return a line for everything that was done. Meant to be called every minute."""
-    where = settings.prepare()
-    registry = Registry(tracking_uri=where.tracking_uri, artifact_root=where.artifact_root)
+    registry = settings.prepare().registry
     with connected(registry) as client:
         models = [model] if model else known(client)
     lines = []

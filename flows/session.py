@@ -127,7 +127,7 @@ def session(plan: Plan) -> Iterator[Session]:
 
 
 def _opened(plan: Plan, where: Settings, targets: tuple[TargetSettings, ...]) -> Iterator[Session]:
-    registry = Registry(tracking_uri=where.tracking_uri, artifact_root=where.artifact_root)
+    registry = where.registry
     # A registry that does not respond, a damaged journal and a full store are noticed before anything is trained.
     for line in mend(registry, plan.model):
         log.warning("%s", line, extra={"stage": "registry", "detail": line, "left_s": None})

@@ -8,11 +8,15 @@ import tempfile
 from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from parsimony.errors import InfrastructureError
 from parsimony.files import home as home_in
 from parsimony.tasks.registry import database
 from parsimony.tasks.registry.log_masking import mask_logs
+
+if TYPE_CHECKING:
+    from parsimony.tasks.registry.tracking import Registry
 
 # Defaults for the libraries: no telemetry, no progress bars in logs, nothing executed from a registry, quick to fail.
 _DEFAULTS = {
@@ -60,6 +64,13 @@ class Settings:
     def artifact_root(self) -> str | None:
         """Where artifacts go when MLflow is a database; a server decides by itself."""
         return None if self.tracking_uri.startswith("http") else str(self.home / "mlflow" / "artifacts")
+
+    @property
+    def registry(self) -> Registry:
+        """The registry that the environment names."""
+        from parsimony.tasks.registry.tracking import Registry
+
+        return Registry(tracking_uri=self.tracking_uri, artifact_root=self.artifact_root)
 
 
 def prepare(environment: MutableMapping[str, str] = os.environ) -> Settings:

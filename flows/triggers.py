@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 from prefect import flow
 from prefect.client.schemas.objects import State
-from prefect.events import emit_event
 from prefect.states import Completed
 from pydantic import Field
 
@@ -23,6 +22,7 @@ from parsimony.flows import monitoring, settings, unchanged
 from parsimony.flows.cli.shared import bundle_folder, registry
 from parsimony.flows.plan import Plan
 from parsimony.flows.states import ending
+from parsimony.tasks.alarms import tell
 from parsimony.tasks.registry.promise import certified_accuracy
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def new_data(plan: Plan, search: Search = True) -> State[Any]:
         if before is None:
             return Completed(name="First look", message="The data are remembered; the next look compares with them.")
         message = f"The data of {plan.model} have changed.{started}"
-        _tell(NEW_DATA, plan.model, message)
+        tell(NEW_DATA, plan.model, message=message)
         return Completed(name="Changed", message=message)
 
     return ending(body)
@@ -74,7 +74,7 @@ def drift(
     training: Annotated[str, Field(description="the texts that the champion was trained on")],
     text: Column = "text",
     limit: Annotated[
-        float, Field(ge=0.5, lt=1.0, description="how many texts may be told apart; half is chance")
+        float, Field(ge=0.5, lt=1.0, description="how many texts may be distinguished; half is chance")
     ] = 0.6,
 ) -> State[Any]:
     """Look whether recent texts differ from those of the training, and say which words and labels moved."""
@@ -82,10 +82,10 @@ def drift(
     def body() -> State[Any]:
         with bundle_folder(model) as folder:
             texts = monitoring.Texts(recent=recent, training=training, text=text)
-            result = monitoring.drift(folder, texts, monitoring.Limits(told_apart=limit))
+            result = monitoring.drift(folder, texts, monitoring.Limits(distinguished=limit))
         message = " ".join(monitoring.drift_lines(result))
         if result.has_drifted:
-            _tell(DRIFTED, model, message)
+            tell(DRIFTED, model, message=message)
         return Completed(name="Drifted" if result.has_drifted else "No drift", message=message)
 
     return ending(body)
@@ -109,7 +109,7 @@ def quality(
             )
         message = monitoring.quality_line(result)
         if result.has_fallen:
-            _tell(FALLEN, model, message)
+            tell(FALLEN, model, message=message)
         return Completed(name="Fallen" if result.has_fallen else "No fall", message=message)
 
     return ending(body)
@@ -146,8 +146,3 @@ def _started(plan: Plan, digest: str) -> str:
         "FlowRun", run_deployment(SEARCH, parameters=parameters, timeout=0, as_subflow=False, idempotency_key=key)
     )
     return f" A search was started: {run.name}."
-
-
-def _tell(event: str, model: str, message: str) -> None:
-    resource = {"prefect.resource.id": f"parsimony.model.{model}", "prefect.resource.name": model}
-    emit_event(event=event, resource=resource, payload={"model": model, "message": message})

@@ -16,7 +16,6 @@ from parsimony.flows import settings
 from parsimony.flows.plan import Plan
 from parsimony.measurement import machine
 from parsimony.tasks.registry import inputs
-from parsimony.tasks.registry.tracking import Registry
 from parsimony.training import bases
 
 log = logging.getLogger("parsimony.progress")
@@ -58,8 +57,7 @@ def _code() -> str:
 
 def champion_of_same(plan: Plan, digest: str) -> Champion | None:
     """Return the champion when nothing has changed since it was decided, and it is there and verifies; else None."""
-    where = settings.prepare()
-    registry = Registry(tracking_uri=where.tracking_uri, artifact_root=where.artifact_root)
+    registry = settings.prepare().registry
     try:
         return inputs.decided_on(registry, plan.model, digest)
     except ParsimonyError as error:
@@ -73,8 +71,7 @@ def _warn(line: str) -> None:
 
 def remember(plan: Plan, digest: str) -> None:
     """Write down what the champion was decided on; where that does not work, the next run searches again."""
-    where = settings.prepare()
-    registry = Registry(tracking_uri=where.tracking_uri, artifact_root=where.artifact_root)
+    registry = settings.prepare().registry
     try:
         inputs.remember(registry, plan.model, digest)
     except InfrastructureError as error:

@@ -1,4 +1,4 @@
-"""Alarms in Prefect: an event that an automation can turn into mail or chat."""
+"""Events in Prefect about a model, which an automation can turn into mail, chat or a run; and the alarm of a moved alias."""
 
 from __future__ import annotations
 
@@ -19,6 +19,11 @@ def mend(registry: Registry, model: str) -> tuple[str, ...]:
     lines = reconcile(registry, model)
     show_all(registry, model)
     if moved := [line for line in lines if "follows the journal again" in line]:
-        resource = {"prefect.resource.id": f"parsimony.model.{model}", "prefect.resource.name": model}
-        emit_event(event=ALIAS_MOVED, resource=resource, payload={"model": model, "lines": moved})
+        tell(ALIAS_MOVED, model, lines=moved)
     return lines
+
+
+def tell(event: str, model: str, **payload: object) -> None:
+    """Emit an event about a model, for the automations; what is told lies beside the model's name in its payload."""
+    resource = {"prefect.resource.id": f"parsimony.model.{model}", "prefect.resource.name": model}
+    emit_event(event=event, resource=resource, payload={"model": model, **payload})

@@ -57,6 +57,19 @@ _ELSEWHERE = ("quarterly parliament debate", "violin orchestra rehearsal", "gran
               "football champions league", "galaxy telescope observation")  # fmt: skip
 
 
+# How the plan of a run on a tiny base begins, beside `train.csv` and the base.
+PLAN_HEAD = """
+model = "tiny"
+[data]
+train = "train.csv"
+text = "text"
+label = "label"
+test_share = 0.4
+[bases]
+names = ["base"]
+"""
+
+
 def first_quick(architectures: Iterable[Architecture]) -> pytest.MarkDecorator:
     """Return the parameter `architecture`; what holds for the first one is tried for the others in the slow tests."""
     first, *others = architectures

@@ -22,7 +22,7 @@ def add(verbs: Verbs) -> None:
         type=share,
         default=0.6,
         metavar="SHARE",
-        help="how many texts may be told apart (default: 0.6; chance is 0.5)",
+        help="how many texts may be distinguished (default: 0.6; chance is 0.5)",
     )
     parser.add_argument("--seed", type=int, default=0, help="which texts are drawn (default: 0)")
     takes_confidence(parser)
@@ -37,7 +37,7 @@ def drift(chosen: argparse.Namespace) -> int:
         result = monitoring.drift(
             folder,
             monitoring.Texts(recent=chosen.recent, training=chosen.training, text=chosen.text),
-            monitoring.Limits(told_apart=chosen.limit, confidence=chosen.confidence, seed=chosen.seed),
+            monitoring.Limits(distinguished=chosen.limit, confidence=chosen.confidence, seed=chosen.seed),
         )
     lines = monitoring.drift_lines(result)
     print(json.dumps(asdict(result), ensure_ascii=False) if chosen.json else "\n".join(lines))

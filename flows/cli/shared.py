@@ -80,10 +80,7 @@ def share(text: str) -> float:
 
 def registry() -> Registry:
     """Return the registry that the environment names; only to read where its folder cannot be written."""
-    where = settings.look()
-    from parsimony.tasks.registry.tracking import Registry
-
-    return Registry(tracking_uri=where.tracking_uri, artifact_root=where.artifact_root)
+    return settings.look().registry
 
 
 @contextlib.contextmanager

@@ -59,7 +59,7 @@ def resumed(plan: Plan) -> Reviewed | None:
     """Go on with the review of what this flow run has proposed before it was suspended or ended; None for one that has to search."""
     if plan.gates.approval != "prefect" or not flow_run.get_id():
         return None
-    registry = _registry()
+    registry = settings.prepare().registry
     proposed = review.of_flow_run(registry, plan.model, str(flow_run.get_id()))
     return None if proposed is None else _review(registry, proposed)
 
@@ -72,11 +72,6 @@ def ask(plan: Plan, published: Published) -> Published | Reviewed:
     if published.outcome != "waiting" or plan.gates.approval != "prefect" or not deployment.get_id():
         return published
     return resumed(plan) or published
-
-
-def _registry() -> Registry:
-    where = settings.prepare()
-    return Registry(tracking_uri=where.tracking_uri, artifact_root=where.artifact_root)
 
 
 def _review(registry: Registry, there: Waiting) -> Reviewed:

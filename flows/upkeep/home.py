@@ -16,7 +16,6 @@ from parsimony.flows.upkeep.leftovers import RECEIPT, RUNS, leftovers
 from parsimony.reporting.formatting import size
 from parsimony.tasks.registry import inventory
 from parsimony.tasks.registry.inventory import Standing
-from parsimony.tasks.registry.tracking import Registry
 from parsimony.training.checkpoint_store import PARTIAL
 
 # A run of the built-in data writes 0.4 GB.
@@ -54,7 +53,7 @@ def clock(home: Path) -> Iterator[Diagnosis]:
 
 def journals(where: Settings) -> Iterator[Diagnosis]:
     """Say of every model whether its journal can be read and its alias follows."""
-    registry = Registry(tracking_uri=where.tracking_uri, artifact_root=where.artifact_root)
+    registry = where.registry
     try:
         standings = inventory.standings(registry)
     except ParsimonyError as error:

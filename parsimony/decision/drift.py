@@ -1,7 +1,7 @@
-"""Whether recent texts differ from those of the training, judged by counts: how well they are told apart, and what became more or less frequent.
+"""Whether recent texts differ from those of the training, judged by counts: how well they are distinguished, and what became more or less frequent.
 
 A classifier that can tell on new texts where they come from proves that the two differ (a classifier two-sample test, Lopez-Paz and
-Oquab 2017). With many texts every difference can be proven, so what counts is that they are told apart in more cases than `limit`.
+Oquab 2017). With many texts every difference can be proven, so what counts is that they are distinguished in more cases than `limit`.
 """
 
 from __future__ import annotations
@@ -28,27 +28,27 @@ class Moved:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drift:
-    """What was seen: `right` of `rows` texts were told apart, by the lower bound at least `told_apart`; half is chance."""
+    """What was seen: `right` of `rows` texts were distinguished, by the lower bound at least `distinguished`; half is chance."""
 
     rows: int
     right: int
-    told_apart: float
+    distinguished: float
     limit: float
     words: tuple[Moved, ...]
     labels: tuple[Moved, ...]
 
     def __post_init__(self) -> None:
-        require(0 <= self.right <= self.rows, f"{self.right} of {self.rows} texts were told apart")
+        require(0 <= self.right <= self.rows, f"{self.right} of {self.rows} texts were distinguished")
         require(0.5 <= self.limit < 1.0, f"the limit is {self.limit}, expected at least 0.5 and less than 1")
 
     @property
     def has_drifted(self) -> bool:
-        """Whether more texts are told apart than the limit allows, proven."""
-        return self.told_apart > self.limit
+        """Whether more texts are distinguished than the limit allows, proven."""
+        return self.distinguished > self.limit
 
 
-def told_apart(right: int, rows: int, confidence: float) -> float:
-    """Return the one-sided lower bound of the share that is told apart (Clopper and Pearson 1934)."""
+def distinguished(right: int, rows: int, confidence: float) -> float:
+    """Return the one-sided lower bound of the share that is distinguished (Clopper and Pearson 1934)."""
     return 1.0 - proportion_upper(rows - right, rows, confidence)
 
 

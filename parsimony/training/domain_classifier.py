@@ -17,7 +17,7 @@ _MOST_WORDS = 1_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Domains:
-    """Two samples of equal size: how many held-out texts were told apart, and in how many texts each frequent word occurs."""
+    """Two samples of equal size: how many held-out texts were distinguished, and in how many texts each frequent word occurs."""
 
     texts: tuple[tuple[str, ...], tuple[str, ...]]
     right: int
@@ -26,7 +26,7 @@ class Domains:
 
 
 def domains(before: Sequence[str], after: Sequence[str], seed: int) -> Domains:
-    """Train on half of the texts of both sides and tell the other half apart.
+    """Train on half of the texts of both sides and distinguish the other half.
 
     Equal texts of one side count once, because a text in both halves would be recognised. A side gives MOST_TEXTS at most, and both
     the same number. Raises DataError when a side has fewer than LEAST_TEXTS.

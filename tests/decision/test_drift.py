@@ -7,13 +7,13 @@ import random
 import pytest
 from scipy.stats import binomtest, hypergeom
 
-from parsimony.decision.drift import MOST_NAMED, Drift, Moved, moved, told_apart
+from parsimony.decision.drift import MOST_NAMED, Drift, Moved, distinguished, moved
 
 
 @pytest.mark.parametrize(("right", "rows"), [(0, 10), (5, 10), (60, 100), (100, 100)])
 def test_the_lower_bound_is_that_of_clopper_and_pearson(right: int, rows: int) -> None:
     expected = binomtest(right, rows, alternative="greater").proportion_ci(0.95, method="exact").low
-    assert told_apart(right, rows, 0.95) == pytest.approx(expected, abs=1e-9)
+    assert distinguished(right, rows, 0.95) == pytest.approx(expected, abs=1e-9)
 
 
 @pytest.mark.parametrize(
@@ -56,6 +56,6 @@ def test_no_more_names_than_can_be_read() -> None:
 
 def test_only_what_is_proven_beyond_the_limit_is_drift() -> None:
     def of(bound: float, limit: float) -> bool:
-        return Drift(rows=10, right=9, told_apart=bound, limit=limit, words=(), labels=()).has_drifted
+        return Drift(rows=10, right=9, distinguished=bound, limit=limit, words=(), labels=()).has_drifted
 
     assert [of(0.61, 0.6), of(0.6, 0.6), of(float("nan"), 0.6)] == [True, False, False]

@@ -13,20 +13,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from tinymodels import tables, write_csv, write_tiny_base
+from tinymodels import PLAN_HEAD, tables, write_csv, write_tiny_base
 
 pytestmark = [pytest.mark.slow, pytest.mark.flow]
 
-PLAN = """
-model = "tiny"
-[data]
-train = "train.csv"
-text = "text"
-label = "label"
-test_share = 0.4
-[bases]
-names = ["base"]
-[search]
+PLAN = f"""{PLAN_HEAD}[search]
 families = ["linear", "encoder"]
 [training]
 epochs = 1

@@ -19,7 +19,7 @@ from typing import Any
 
 import psutil
 import pytest
-from tinymodels import tables, write_csv, write_tiny_base
+from tinymodels import PLAN_HEAD, tables, write_csv, write_tiny_base
 
 from parsimony.flows.cli.main import main
 from parsimony.flows.servers import deployments
@@ -29,16 +29,7 @@ pytestmark = [pytest.mark.flow, pytest.mark.slow, pytest.mark.long]
 ROOT = Path(__file__).parents[2]
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 WAIT_S = 900  # on a machine that is busy with other tests
-PLAN = """
-model = "tiny"
-[data]
-train = "train.csv"
-text = "text"
-label = "label"
-test_share = 0.4
-[bases]
-names = ["base"]
-[search]
+PLAN = f"""{PLAN_HEAD}[search]
 families = ["linear", "encoder"]
 [training]
 epochs = 2

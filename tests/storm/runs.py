@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from test_registry import Registry
-from tinymodels import tables, write_csv, write_tiny_base
+from tinymodels import PLAN_HEAD, tables, write_csv, write_tiny_base
 
 from parsimony.flows.cli.main import main
 from tests.storm import checker
@@ -19,16 +19,7 @@ from tests.storm.material import Ground
 from tests.storm.records import SuiteResult, Tally, part
 
 WHOLE, MODEL = 20, "tiny"
-_PLAN = """
-model = "tiny"
-[data]
-train = "train.csv"
-text = "text"
-label = "label"
-test_share = 0.4
-[bases]
-names = ["base"]
-[search]
+_PLAN = f"""{PLAN_HEAD}[search]
 families = ["linear", "student"]
 [training]
 epochs = 1

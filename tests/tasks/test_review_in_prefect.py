@@ -21,6 +21,7 @@ from prefect import flow
 from prefect.runtime import flow_run
 from test_registry import MODEL, decide, judged_pass, put_into_production, registered
 
+from parsimony.flows import settings
 from parsimony.flows.plan import Plan
 from parsimony.flows.stages import review as stage
 from parsimony.tasks.publish import Published
@@ -35,7 +36,7 @@ PLAN = Plan(model=MODEL, data={"train": "t", "text": "t", "label": "l"}, gates={
 
 
 def registry() -> Registry:
-    return stage._registry()
+    return settings.prepare().registry
 
 
 def proposed(name: str, terms: Terms) -> Published:
