@@ -22,6 +22,12 @@ def shown(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
     handler = logging.StreamHandler(stream)
     handler.setFormatter(logging.Formatter("%(name)s %(message)s"))
     root.addHandler(handler)
+    for name in LOGGERS:  # in this process MLflow and Alembic may have kept them from the root
+        below: logging.Logger | None = logging.getLogger(name)
+        while below is not None:
+            monkeypatch.setattr(below, "propagate", True)
+            monkeypatch.setattr(below, "disabled", False)
+            below = below.parent
     mask_logs()
     yield stream
     root.removeHandler(handler)
@@ -31,7 +37,6 @@ def shown(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
 @pytest.mark.parametrize("name", LOGGERS)
 def test_no_secret_of_any_form_is_logged_by_any_library(name: str, shown: io.StringIO) -> None:
     log = logging.getLogger(name)
-    log.propagate, log.disabled = True, False  # Alembic, in the same process, switches off what was there before
     for number, form in enumerate(FORMS):
         canary = CANARIES[number % len(CANARIES)]
         said = form.replace("%s", canary).replace("%%", "%")
@@ -92,8 +97,6 @@ def test_what_urllib3_really_says_of_a_server_that_does_not_respond_has_no_token
 def test_what_sqlalchemy_really_says_of_its_statements_has_no_password(shown: io.StringIO) -> None:
     import sqlalchemy
 
-    for name in ("sqlalchemy.engine", "sqlalchemy.engine.Engine"):
-        logging.getLogger(name).disabled = False  # Alembic, in the same process, switches off what was there before
     logging.getLogger("sqlalchemy.engine").setLevel(logging.INFO)
     with sqlalchemy.create_engine("sqlite://").connect() as connection:
         connection.execute(sqlalchemy.text("SELECT :uri"), {"uri": "postgresql://u:c4nary-of-mine@h/d"})
