@@ -4,6 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 export PATH := $(CURDIR)/$(BIN):$(PATH)
+# The tests start hundreds of processes; each would compile the whole project again.
+unexport PYTHONDONTWRITEBYTECODE
 
 # Tests run side by side, a file at a time, the longest files first (tests/conftest.py).
 JOBS ?= auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder

@@ -359,6 +359,7 @@ def make_and_read(target: Path, gate: Barrier, number: int, failed: Queue[str]) 
         raise
 
 
+@pytest.mark.slow
 def test_of_many_processes_that_make_one_folder_none_finds_it_missing_or_changed(tmp_path: Path) -> None:
     context = multiprocessing.get_context("fork")
     gate, failed = context.Barrier(12), context.Queue()

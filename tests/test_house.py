@@ -225,6 +225,7 @@ def _python(code: str, folder: Path) -> str:
     return done.stdout.strip()
 
 
+@pytest.mark.slow
 def test_importing_the_library_does_nothing_heavy(tmp_path: Path) -> None:
     modules = [module for module in SOURCES if _room(module) not in ("flows", "tasks") or ".cli" in module]
     code = (

@@ -77,6 +77,7 @@ def test_whatever_of_ours_is_imported_first_turns_the_uploader_off(before: str |
     assert done.stdout == "1\n"
 
 
+@pytest.mark.slow
 def test_predicting_queues_no_event(tmp_path: Path, environment: dict[str, str]) -> None:
     code = "import parsimony; print(parsimony.predict('b', ['rain']))"
     done = subprocess.run([sys.executable, "-c", code], env=environment, cwd=tmp_path, capture_output=True, text=True)

@@ -72,6 +72,7 @@ def test_importing_the_package_imports_no_other() -> None:
     assert _modules_after("import parsimony; from parsimony import load, predict") == set()
 
 
+@pytest.mark.slow
 def test_predicting_imports_three_libraries_and_no_other_of_ours(folder: Path) -> None:
     code = f"import parsimony; print(parsimony.load({str(folder)!r}).predict({list(TEXTS)!r}), file=__import__('sys').stderr)"
     assert _modules_after(code) >= NEEDED

@@ -102,6 +102,7 @@ def test_nearly_every_row_keeps_its_place_when_rows_are_added() -> None:
     assert sum(before[text] != after[text] for text in before) <= 30
 
 
+@pytest.mark.slow
 def test_the_split_does_not_depend_on_the_hash_seed() -> None:
     program = "from tests.data.test_splits import cut, many; print([part.rows for part in cut(many(60))])"
     outputs = {

@@ -175,6 +175,7 @@ def test_a_gain_in_macro_f1_is_the_lower_bound_of_the_bootstrap() -> None:
     assert one != other
 
 
+@pytest.mark.slow
 def test_an_inconclusive_macro_f1_tells_how_many_rows_are_missing_too() -> None:
     certificate = certify(100, 2, 1, MACRO)
     assert certificate.verdict == "inconclusive"
@@ -213,6 +214,7 @@ def test_a_margin_that_is_not_a_number_passes_nothing() -> None:
     assert certify(1000, 0, 5, replace(SETTINGS, margin=float("nan"))).verdict == "inconclusive"
 
 
+@pytest.mark.slow
 def test_macro_f1_is_judged_by_its_own_bounds() -> None:
     rng = np.random.default_rng(1)
     truth = rng.integers(0, 4, 2000)

@@ -35,6 +35,7 @@ def test_the_stake_does_not_grow_on_average_while_the_promise_holds(promised: fl
         assert mean == pytest.approx(1.0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("promised", [0.6, 0.9, 0.98])
 def test_a_promise_that_is_just_kept_is_called_broken_no_more_often_than_said(promised: float) -> None:
     """After every one of 1,000 rows somebody looks."""
@@ -53,6 +54,7 @@ def test_what_was_seen_once_stays_seen() -> None:
     assert watch(fallen, 0.9, 0.95).has_fallen
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("share", [0.3, 0.9])
 def test_the_upper_bound_is_wrong_no_more_often_than_said(share: float) -> None:
     wrong = sum(watch(rows(share, 300, seed), 0.5, 0.95).most < share for seed in range(200))

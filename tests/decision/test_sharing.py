@@ -92,6 +92,7 @@ def test_a_good_candidate_between_worse_ones_adds_nothing_to_the_chance_of_a_fal
     assert false <= 1 - SMALL.confidence + 1e-9
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shares", [(4, 3, 3), (10, 0, 0), (1, 0, 9)])
 def test_of_worse_candidates_that_answer_alike_no_more_than_the_level_is_certified(shares: tuple[int, ...]) -> None:
     """Three candidates with the same predictions: each table comes with its chance once."""

@@ -184,6 +184,7 @@ def test_a_verb_that_misses_a_library_names_the_extra(
     assert (status, err) == (4, "parsimony: mlflow is not installed; pip install 'parsimony[flow]'\n")
 
 
+@pytest.mark.slow
 def test_a_library_whose_folder_is_empty_is_not_installed(
     plan: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -231,6 +232,7 @@ def _printed(decision: Decision, capsys: pytest.CaptureFixture[str], *arguments:
     return capsys.readouterr().out.splitlines()
 
 
+@pytest.mark.slow
 def test_a_run_prints_its_most_telling_rows_and_how_many_it_left_out(capsys: pytest.CaptureFixture[str]) -> None:
     decision = decisions.many(400)
     *rows, more = _printed(decision, capsys)
@@ -241,6 +243,7 @@ def test_a_run_prints_its_most_telling_rows_and_how_many_it_left_out(capsys: pyt
     assert any(row.startswith(decision.winner) for row in rows)
 
 
+@pytest.mark.slow
 def test_a_run_prints_the_whole_ladder_when_it_is_asked_to(capsys: pytest.CaptureFixture[str]) -> None:
     decision = decisions.many(60)
     text = "\n".join(_printed(decision, capsys, "--all"))

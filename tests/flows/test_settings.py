@@ -71,6 +71,7 @@ def test_this_machine_is_never_reached_through_a_proxy(
     assert (environment["NO_PROXY"], environment["no_proxy"]) == expected
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("library", ["urllib", "requests", "httpx"])
 def test_the_libraries_that_talk_to_servers_go_around_a_dead_proxy_to_this_machine(
     library: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -50,6 +50,7 @@ def test_signs_that_an_encoding_does_not_hold_become_plain_ones(
     assert (tmp_path / "done").is_file()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("which", [1, 2])
 def test_a_reader_that_went_away_is_no_error(which: int, tmp_path: Path) -> None:
     code = CODE.replace("with lenient():", "with lenient():\n  for _ in range(40_000):")

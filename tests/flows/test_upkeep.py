@@ -177,6 +177,7 @@ def test_an_age_or_a_number_below_zero_is_refused(home: Path, arguments: list[st
 # --- the doctor -------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_packages_that_are_installed_here_go_together() -> None:
     assert [diagnosis.state for diagnosis in installation.packages()] == ["well"]
 

@@ -56,6 +56,7 @@ def test_a_length_that_no_words_make_up_is_nearly_reached() -> None:
     assert {len(text) for text in made} == {7}
 
 
+@pytest.mark.slow
 def test_lengths_beyond_the_cut_are_left_out_and_this_is_said(tiny: BuiltBundle) -> None:
     short, whole, beyond = load_generator.fixed_lengths(Path(tiny.folder), TEXTS, HERE, (8, 32, 64))
     assert [scenario.note for scenario in (short, whole)] == ["8 texts of 8 tokens", "8 texts of 32 tokens"]
@@ -86,6 +87,7 @@ def test_offline_says_how_many_predictions_a_batch_does_not_change(tiny: BuiltBu
     assert scenario.throughput_per_s is not None and scenario.throughput_per_s > 0
 
 
+@pytest.mark.slow
 def test_a_graph_for_one_text_is_asked_one_at_a_time_and_this_is_said(tmp_path: Path) -> None:
     single = write_changed_bundle(tmp_path, one_at_a_time)
     scenario = load_generator.offline(Path(single.folder), TEXTS, HERE)
@@ -126,6 +128,7 @@ def test_a_stall_is_felt_by_all_who_arrive_meanwhile_and_by_one_in_a_closed_loop
     assert stalled.p99.value_ms > quiet.p99.value_ms + 100
 
 
+@pytest.mark.slow
 def test_a_response_is_never_shorter_than_its_service_and_waits_for_those_before(tmp_path: Path) -> None:
     texts = ["one", "two"]
     with texts_file(texts) as path, started(work(tmp_path, 0.0), path, 1, known_work.MODULE) as process:

@@ -116,6 +116,7 @@ def _shown(decision: Decision) -> Judged:
     return decision.of(decision.winner)
 
 
+@pytest.mark.slow
 def test_an_unsteady_timing_is_marked_wherever_it_is_shown() -> None:
     from parsimony.reporting.receipt import receipt
 

@@ -34,6 +34,7 @@ def shown(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
     logging.setLogRecordFactory(before)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", LOGGERS)
 def test_no_secret_of_any_form_is_logged_by_any_library(name: str, shown: io.StringIO) -> None:
     log = logging.getLogger(name)
