@@ -60,6 +60,11 @@ def test_calls_spoiled_in_six_ways(field: Field, rng: random.Random) -> None:
     held(calls.every_call(field, 0.008, rng), 5)
 
 
+def test_a_version_whose_response_is_lost_is_not_made_twice(field: Field) -> None:
+    for number in (1, 2):  # the model's, and the entry of its journal
+        calls.spoiled(field, number, "dropped response", "/model-versions/create")
+
+
 def test_a_rollback_takes_seconds_on_a_database_and_on_a_server(base: Base, field: Field) -> None:
     """Less than five on a machine at rest, which `make storm` holds; here others may be at work."""
     for taken in calls.rollbacks(base, field, 2):

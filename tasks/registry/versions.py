@@ -7,6 +7,7 @@ import shutil
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -42,7 +43,9 @@ _RECORD = (
 )
 CARD_CHARS = 5000  # the length of MLflow's column for a version's description
 _ADDRESS_VARIABLE = "MLFLOW_TRACKING_URI"
-_default_address_lock = threading.Lock()
+_RETRIES_VARIABLE = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
+_WAITS_S = (0.5, 2.0)  # between requests that make a version
+_process_lock = threading.Lock()
 
 
 def register(
@@ -210,32 +213,49 @@ def _make_model(client: MlflowClient, name: str) -> None:
 
 
 def create_version(client: MlflowClient, registry: Registry, draft: Draft) -> None:
-    """Append a version with all its tags, in one transaction."""
+    """Append a version with all its tags, in one transaction; one, although the response of a server may be lost.
+
+    MLflow's client would send a lost request again whether or not it was heard; here it is looked up first.
+    """
     _make_model(client, draft.name)
     model_id = draft.source.removeprefix(_MODEL_URI)
     run_id = client.get_logged_model(model_id).source_run_id
     description = draft.description[:CARD_CHARS]
-    with _default_address(registry):
-        client.create_model_version(
-            draft.name, draft.source, run_id, dict(draft.tags), description=description, model_id=model_id
-        )
+    for wait in (*_WAITS_S, None):
+        try:
+            with _prepared(registry):
+                client.create_model_version(
+                    draft.name, draft.source, run_id, dict(draft.tags), description=description, model_id=model_id
+                )
+            return
+        except failures():
+            if not registry.is_server or wait is None:
+                raise
+            if any(draft.tags.items() <= version.tags.items() for version in versions_of(client, draft.name)):
+                return
+            time.sleep(wait)
 
 
 @contextmanager
-def _default_address(registry: Registry) -> Iterator[None]:
-    """Make this the process's MLflow: without a server, MLflow looks a logged model up there and nowhere else."""
+def _prepared(registry: Registry) -> Iterator[None]:
+    """Prepare the process for a request that makes a version.
+
+    A server is asked once. Without one, this is made the process's MLflow: a logged model is looked up there and nowhere else.
+    """
     import mlflow
 
-    if registry.is_server:
-        yield
-        return
-    with _default_address_lock:
-        before = os.environ.get(_ADDRESS_VARIABLE)
-        mlflow.set_tracking_uri(registry.tracking_uri)
+    with _process_lock:
+        before = {name: os.environ.get(name) for name in (_ADDRESS_VARIABLE, _RETRIES_VARIABLE)}
+        if registry.is_server:
+            os.environ[_RETRIES_VARIABLE] = "0"
+        else:
+            mlflow.set_tracking_uri(registry.tracking_uri)
         try:
             yield
         finally:
-            # MLflow copies its address into the environment; both go back to what they were.
-            mlflow.set_tracking_uri(None)
-            if before is not None:
-                os.environ[_ADDRESS_VARIABLE] = before
+            if not registry.is_server:
+                mlflow.set_tracking_uri(None)  # which takes it out of the environment, too
+            for name, value in before.items():
+                os.environ.pop(name, None)
+                if value is not None:
+                    os.environ[name] = value

@@ -78,18 +78,22 @@ def every_call(field: Field, share: float, rng: random.Random) -> SuiteResult:
     told = violations = 0
     for number, fault in rng.sample(trials, part(len(trials), share)):
         with tally.trial(f"{fault} at call {number} of {len(calls)}, {calls[number - 1]}"):
-            told += _spoiled(field, number, fault)
+            told += spoiled(field, number, fault)
         if len(tally.violations) > violations:
             violations = len(tally.violations)
             field.another_model()
     return tally.result(f"{len(calls)} calls of a publication x {len(FAULTS)} ways; {told} runs were told to try again")
 
 
-def _spoiled(field: Field, number: int, fault: Fault) -> bool:
-    """Publish with one call spoiled, hold what that leaves, and publish again; say whether the first one was refused."""
+def spoiled(field: Field, number: int, fault: Fault, path: str = "") -> bool:
+    """Publish with one call spoiled (of those whose path ends so), hold what that leaves, and publish again.
+
+    Say whether the first one was refused.
+    """
     decision = field.next_decision()
-    field.between.spoil(number, fault)
+    field.between.spoil(number, fault, path)
     outcome = field.publish(decision)
+    assert len(field.between.requests) >= number, f"there was no call {number}"
     field.between.spoil(0, None)
     assert outcome.end in ("ended", "raised"), outcome.end
     state = checker.facts(field.behind, field.model)
@@ -102,8 +106,10 @@ def _spoiled(field: Field, number: int, fault: Fault) -> bool:
         told_what_is(field.behind, state)
     again = done(lambda: _again(field, decision), field.behind.log)
     assert again.end == "ended", f"again: {again.error}"
-    # MLflow's client repeats a lost request to make a version, so there may be two of one bundle: the journal names one.
-    checker.check_settled(checker.facts(field.behind, field.model), digest)
+    state = checker.facts(field.behind, field.model)
+    checker.check_settled(state, digest)
+    made = [number for number, tags in state.versions.items() if tags.get("digest") == digest]
+    assert len(made) == 1, f"one bundle has versions {made}"
     return outcome.end == "raised"
 
 

@@ -21,23 +21,29 @@ _HOP = {"connection", "transfer-encoding", "content-length", "host"}
 
 @dataclass(slots=True, kw_only=True)
 class Proxy:
-    """What the proxy does: which request it spoils and how ("gone": that one and every later one), and how many it has had."""
+    """What the proxy does: which request it spoils and how ("gone": that one and every later one), and which it has had.
+
+    Counted are the requests whose path ends as `path` says.
+    """
 
     upstream: int
     port: int = 0
     at: int = 0
     fault: Fault | None = None
+    path: str = ""
     requests: list[str] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def spoil(self, at: int, fault: Fault | None) -> None:
+    def spoil(self, at: int, fault: Fault | None, path: str = "") -> None:
         """Begin to count anew, and spoil that request."""
         with self.lock:
-            self.at, self.fault, self.requests = at, fault, []
+            self.at, self.fault, self.path, self.requests = at, fault, path, []
 
     def take(self, request: str) -> Fault | None:
         """Count a request; say how it is spoiled."""
         with self.lock:
+            if not request.endswith(self.path):
+                return None
             self.requests.append(request)
             number = len(self.requests)
             here = number == self.at or (self.fault == "gone" and number >= self.at)
