@@ -13,8 +13,10 @@ from parsimony.data.splits import Splits
 from parsimony.data.table import Dataset, Table
 from parsimony.decision import gates, procedure, verdicts, winner
 from parsimony.decision.certification import on_predictions
+from parsimony.decision.chances import chances
 from parsimony.decision.procedure import Case, RunFacts
-from parsimony.decision.records import NO_SHIFT, Decision, Rules
+from parsimony.decision.records import Decision, PlannedTest, Rules, Shift, Standing
+from parsimony.decision.shortlist import Shortlist
 from parsimony.decision.verdicts import Entry
 
 CASE = Case(reference="reference", gates=SETTINGS, targets=(TARGET,), test_rows=len(TRUTH))
@@ -97,12 +99,50 @@ def test_the_steps_one_by_one_give_what_the_whole_way_gives() -> None:
     )
 
 
+def test_what_waits_for_a_person_is_what_would_be_promoted() -> None:
+    comparisons = procedure.compare(CASE, ENTRIES, TRUTH)
+    waiting = replace(CASE, gates=replace(SETTINGS, approval="mlflow"))
+    for predictions, outcomes in ((PREDICTIONS, ("promoted", "waiting")), ({}, ("none", "none"))):
+        known = dict.fromkeys(PREDICTIONS, BAD) | {"reference": REFERENCE} | predictions
+        targets = (TARGET,) if predictions else (replace(TARGET, p99_ms=0.01),)
+        for case, outcome in zip((CASE, waiting), outcomes, strict=True):
+            tests = on_predictions(TEST, Predictions(**known), "reference", Rules(gates=case.gates))
+            assert procedure.decide(replace(case, targets=targets), ENTRIES, comparisons, tests).outcome == outcome
+
+
+def test_what_a_person_has_said_about_promotions_counts() -> None:
+    comparisons = procedure.compare(CASE, ENTRIES, TRUTH)
+    tests = on_predictions(TEST, Predictions(**PREDICTIONS), "reference", Rules(gates=SETTINGS))
+    ruling = procedure.decide(replace(CASE, standing=Standing(hold="an audit")), ENTRIES, comparisons, tests)
+    assert (ruling.outcome, ruling.winner) == ("none", None)
+    assert "small would be promoted" in ruling.reason
+
+
+def test_tests_are_planned_with_the_share_and_the_chance_of_each_candidate_but_the_reference() -> None:
+    comparisons = procedure.compare(CASE, ENTRIES, TRUTH)
+    known = chances(comparisons, CASE.question)
+    chosen = Shortlist(order=("reference", "good", "small"), left_out=(), shares=(0, 4, 6))
+    assert procedure.planned(CASE, chosen, comparisons) == (
+        PlannedTest(candidate="good", share=0.4, chance=known["good"]),
+        PlannedTest(candidate="small", share=0.6, chance=known["small"]),
+    )
+    assert [test.share for test in procedure.planned(CASE, replace(chosen, shares=()), comparisons)] == [0.0, 0.0]
+    broken = [one for one in comparisons if one.candidate != "good"]
+    assert [test.candidate for test in procedure.planned(CASE, chosen, broken)] == ["small"]
+    ruling = procedure.decide(
+        CASE, ENTRIES, comparisons, on_predictions(TEST, Predictions(**PREDICTIONS), "reference", Rules(gates=SETTINGS))
+    )
+    fixed = procedure.fitting(CASE, ENTRIES, procedure.choose(CASE, comparisons))
+    assert ruling.tests == procedure.planned(CASE, fixed, comparisons) != ()
+
+
 def test_a_decision_is_the_ruling_the_case_and_what_the_run_says_of_itself() -> None:
     comparisons = procedure.compare(CASE, ENTRIES, TRUTH)
     tests = on_predictions(TEST, Predictions(**PREDICTIONS), "reference", Rules(gates=SETTINGS))
     ruling = procedure.decide(CASE, ENTRIES, comparisons, tests)
+    case = replace(CASE, shift=Shift(new_words=0.1), standing=Standing(hold="an audit"))
     facts = RunFacts(model="m", run_id="r", started_at="2026-01-05", seed=7, test_reuse=3, cost=cost())
-    assert procedure.decision_of(CASE, ruling, DATASET, facts) == Decision(
+    assert procedure.decision_of(case, ruling, DATASET, facts) == Decision(
         outcome=ruling.outcome,
         reason=ruling.reason,
         model="m",
@@ -119,7 +159,8 @@ def test_a_decision_is_the_ruling_the_case_and_what_the_run_says_of_itself() -> 
         started_at="2026-01-05",
         run_id="r",
         tests=ruling.tests,
-        shift=NO_SHIFT,
+        shift=case.shift,
+        standing=case.standing,
     )
 
 

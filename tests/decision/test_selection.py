@@ -240,6 +240,12 @@ def test_a_champion_with_a_failed_gate_or_one_that_had_nothing_to_look_at_no_lon
     )  # fmt: skip
 
 
+def test_a_gate_that_passes_needs_no_value() -> None:
+    asked = (replace(gate("pass"), value=None), gate("inconclusive", "here measured", "unsteady"))
+    champion = judged("champion", 100, "inconclusive", gates=asked, champion=True)
+    assert decide([judged("new", 900), champion])[:2] == ("kept", "champion")
+
+
 def test_an_inconclusive_champion_does_not_turn_nothing_passed_into_something() -> None:
     champion = judged("champion", 100, "inconclusive", gates=UNSTEADY, champion=True)
     assert decide([judged("new", 1, "fail"), champion])[:2] == ("none", None)

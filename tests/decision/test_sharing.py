@@ -15,7 +15,7 @@ from parsimony.decision.certification import Tested, Tests
 from parsimony.decision.chances import Outlook, Question
 from parsimony.decision.records import GateResult, GateSettings, Place, Score, Shift
 from parsimony.decision.sharing import TENTHS, Scene
-from parsimony.decision.shortlist import Shortlist, shortlist
+from parsimony.decision.shortlist import Shortlist, most_promising, shortlist
 
 QUESTION = Question(rows=ROWS, gates=GATES)
 FLOOR = GateResult(gate="floor", verdict="pass", value=1.0, limit=0.0, reason="")
@@ -171,6 +171,25 @@ def test_a_scene_says_how_many_tenths_each_sample_needs() -> None:
     assert (scene.needed[:, 2] == 1).mean() == pytest.approx(tenth, abs=0.04)
     assert np.corrcoef(scene.needed[:, 2], sharing._noise()[:, 0])[0, 1] < -0.4
     assert scene.needed.shape == (500, 3)
+    assert scene.needed.dtype == np.int8
+
+
+def test_new_words_scatter_the_trimmed_ones_together() -> None:
+    trimmed, other = compared("trimmed", 20), compared("other", 10)
+    outlook = Outlook(mean=stats.z_of(0.95) + 1.0, spread=0.5, words=2.0)
+    scene = sharing.draw_scene([trimmed, other], {"trimmed": outlook, "other": outlook}, 100, 0.05)
+    for place in (0, 1):
+        assert (scene.needed[:, place] <= TENTHS).mean() == pytest.approx(outlook.chance(0.95), abs=0.05)
+    assert np.corrcoef(scene.needed[:, 0], scene.needed[:, 1])[0, 1] > 0.8
+
+
+def test_one_step_takes_a_candidate_out_or_in_or_moves_tenths() -> None:
+    assert set(sharing._changed((10, 0, -1), (4, 10))) == {
+        (10, -1, -1), (10, 0, 0),
+        (6, 4, -1), (0, 10, -1), (-1, 10, -1),
+        (6, 0, 4), (0, 0, 10), (-1, 0, 10),
+    }  # fmt: skip
+    assert set(sharing._changed((9, 1), (1,))) == {(8, 2), (10, 0), (10, -1)}
 
 
 # --- the shortlist ------------------------------------------------------------------------------------
@@ -239,6 +258,21 @@ def test_everything_is_either_in_the_order_or_left_out() -> None:
     assert shortlist([], QUESTION) == Shortlist(order=(), left_out=())
 
 
+def test_one_that_begins_with_nothing_is_tested_with_what_the_one_before_hands_on() -> None:
+    first, behind = compared("first", 60_000_000, -0.003, 0.002), compared("behind", 2_000_000, -0.006, 0.02)
+    result = shortlist([REFERENCE, behind, first], QUESTION)
+    assert (result.order, result.shares) == (("reference", "first", "behind"), (0, 10, 0))
+
+
+@pytest.mark.parametrize(("mean", "left_out"), [(9.0, 1024), (0.0, 2)])
+def test_of_too_many_those_stay_that_promise_most_alone(mean: float, left_out: int) -> None:
+    """The smallest saves ten halvings, with certainty or with a chance of 5 %; the largest one halving for sure."""
+    sizes = [2**power for power in range(1, sharing.MOST + 2)]
+    known = {f"s{size}": Outlook(mean=9.0, spread=1.0) for size in sizes} | {"s2": Outlook(mean=mean, spread=1.0)}
+    kept = most_promising([compared(f"s{size}", size) for size in sizes], known, QUESTION, 2 * sizes[-1])
+    assert [entry.size_bytes for entry in kept] == [size for size in reversed(sizes) if size != left_out]
+
+
 def test_who_is_taken_out_leaves_its_share_to_the_next_that_has_one() -> None:
     chosen = Shortlist(order=("r", "a", "b", "c", "d"), left_out=(("x", "no"),), shares=(0, 3, 0, 5, 2))
     gone = chosen.without({"a": "slow"})
@@ -246,7 +280,10 @@ def test_who_is_taken_out_leaves_its_share_to_the_next_that_has_one() -> None:
         ("r", "b", "c", "d"), (0, 0, 8, 2), (("x", "no"), ("a", "slow")),
     )  # fmt: skip
     assert chosen.without({"d": "slow", "c": "slow"}).shares == (0, 3, 7)
+    assert chosen.without({"d": "slow"}).shares == (0, 3, 0, 7)
     assert chosen.without({"r": "slow"}).shares == (3, 0, 5, 2)
+    nobody = chosen.without(dict.fromkeys(chosen.order, "slow"))
+    assert (nobody.order, nobody.shares) == ((), ())
     assert chosen.without({}) == chosen
     assert Shortlist(order=("a", "b"), left_out=()).without({"a": "slow"}) == Shortlist(
         order=("b",), left_out=(("a", "slow"),)

@@ -116,6 +116,11 @@ def test_a_candidate_is_compared_with_the_reference_row_by_row() -> None:
         discordance=0.06,
         kind="student",
     )
+    spec = candidate.candidate.spec
+    for techniques in (("trim",), ("trim", "int8"), ("int8",), ()):
+        one = replace(candidate, candidate=Candidate(spec=spec, techniques=techniques))
+        trimmed = verdicts.compare(one, evaluated_entry("encoder", REFERENCE), TRUTH, SETTINGS).trimmed
+        assert trimmed is ("trim" in techniques)
 
 
 def test_the_comparison_uses_the_metric_of_the_gates() -> None:
@@ -469,3 +474,11 @@ def test_a_champion_of_the_sequence_keeps_its_place_and_is_asked_once() -> None:
     assert done.certificate is not None
     assert (done.certificate.position, done.certificate.over_champion) == (2, None)
     assert predictions.asked.count(champion.id) == 1
+
+
+def test_a_champion_that_is_not_of_the_sequence_is_asked_at_the_whole_level_in_the_first_place() -> None:
+    first, champion = entry("student"), replace(entry("linear"), is_champion=True)
+    predictions = Predictions(reference=REFERENCE, **{first.id: REFERENCE, champion.id: REFERENCE})
+    _, done = asked((first, champion), (first.id,), predictions)
+    assert done.certificate is not None
+    assert (done.certificate.position, done.certificate.level) == (1, pytest.approx(0.05))
