@@ -25,7 +25,7 @@ import numpy as np
 import onnx
 
 from parsimony.audit.receipt import by_digest
-from parsimony.bundle.folder import write_bundle
+from parsimony.bundle.folder import Contents, write_bundle
 from parsimony.candidates import ModelSpec
 from parsimony.data.splits import SPLITS, Splits, read_splits
 from parsimony.decision import stats
@@ -149,7 +149,7 @@ def _made(
     seconds = time.monotonic() - start
     tokenizer = (reference / TOKENIZER).read_text(encoding="utf-8")
     target = scratch / "bundle"
-    write_bundle(target, model=graph.read_bytes(), tokenizer=tokenizer, labels=labels, lineage={"name": name})
+    write_bundle(target, Contents(model=graph.read_bytes(), tokenizer=tokenizer, labels=labels, lineage={"name": name}))
     return Peer(name=name, folder=target, search_s=seconds)
 
 

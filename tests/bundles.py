@@ -12,7 +12,7 @@ from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Whitespace
 
-from parsimony.bundle.folder import Windows, write_bundle
+from parsimony.bundle.folder import Contents, Windows, write_bundle
 from parsimony.candidates import BuiltBundle
 
 LABELS = ("greeting", "weather", "transfer")
@@ -35,11 +35,13 @@ def write_tiny_bundle(
     """
     return write_bundle(
         folder,
-        model=_graph(_votes(words, len(labels)), padding_floats).SerializeToString(),
-        tokenizer=_tokenizer(words).to_str(),
-        labels=labels,
-        lineage={"name": name},
-        windows=windows,
+        Contents(
+            model=_graph(_votes(words, len(labels)), padding_floats).SerializeToString(),
+            tokenizer=_tokenizer(words).to_str(),
+            labels=labels,
+            lineage={"name": name},
+            windows=windows,
+        ),
     )
 
 

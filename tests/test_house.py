@@ -34,7 +34,7 @@ TABLE = {
     "tasks": "reporting decision compression measurement training bundle data files candidates errors",
     "audit": "reporting decision measurement bundle data files candidates errors",
     "reporting": "decision measurement data files candidates errors",
-    "search": "decision compression training data graphs candidates errors",
+    "search": "decision compression training bundle data graphs candidates errors",
     "decision": "measurement data candidates errors",
     "compression": "training bundle data files graphs candidates",
     "measurement": "bundle data files runtimes candidates errors",

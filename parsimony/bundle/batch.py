@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from parsimony.bundle.config_json import PADDING
 from parsimony.bundle.predict import MAX_CHARS, Model, averaged, finite, read, without_panic
 
 if TYPE_CHECKING:
     from tokenizers import Encoding
-
-_PADDING = ("[PAD]", "<pad>", "<|padding|>")
 
 
 def many(model: Model) -> Callable[[Sequence[str]], list[int]] | None:
@@ -62,5 +61,5 @@ def padding_of(model: Model) -> int:
         return 0
     if model.tokenizer.padding is not None:
         return int(model.tokenizer.padding["pad_id"])
-    numbers = (model.tokenizer.token_to_id(name) for name in _PADDING)
+    numbers = (model.tokenizer.token_to_id(name) for name in PADDING)
     return next((number for number in numbers if number is not None), 0)

@@ -1,15 +1,17 @@
 """The deployable folder: written whole, verified, described. Needs no library.
 
-`model.onnx` (one file), `tokenizer.json` (when the input is tokens), `labels.json`, `manifest.json`.
+`model.onnx` (one file), `tokenizer.json` and `config.json` (when the input is tokens), `labels.json`, `manifest.json`.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, get_args
 
+from parsimony.bundle.config_json import CONFIG, UNNAMED, check_config, config_text
 from parsimony.bundle.external_data import refuse_external_data
 from parsimony.bundle.runtime_version import least_version
 from parsimony.bundle.tokenizer_check import check_tokenizer
@@ -18,51 +20,64 @@ from parsimony.errors import InfrastructureError
 from parsimony.files import MANIFEST, digest_file, folder_bytes, new_folder, verify_folder, write_manifest
 
 MODEL, TOKENIZER, LABELS = "model.onnx", "tokenizer.json", "labels.json"
-FORMAT = 1
+FORMAT = 2  # 1 had no config.json
 _MOST_LABELS, _MOST_LABEL_CHARS = 1_000_000, 10_000
 # How a text is read that is longer than what the tokenizer keeps: its beginning, or every window, averaged.
 Windows = Literal["first", "mean"]
 
 
-def write_bundle(
-    target: Path,
-    *,
-    model: bytes,
-    tokenizer: str | None,
-    labels: Sequence[str],
-    lineage: Mapping[str, object],
-    windows: Windows = "first",
-) -> BuiltBundle:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contents:
+    """What a bundle is made of; `tokenizer` is None when the graph takes text.
+
+    `config` says of the model, in transformers' words, what the graph does not say itself.
+    """
+
+    model: bytes
+    tokenizer: str | None
+    labels: Sequence[str]
+    lineage: Mapping[str, object]
+    windows: Windows = "first"
+    config: Mapping[str, object] = field(default_factory=lambda: UNNAMED)
+
+
+def write_bundle(target: Path, contents: Contents) -> BuiltBundle:
     """Write a bundle under a temporary name, manifest last, and rename it to `target`.
 
     A graph that takes text reads all of it, so `windows` is only kept beside a tokenizer. Raises InfrastructureError when the graph or the
     tokenizer holds what `load` refuses.
     """
     with new_folder(target) as work:
-        fill_bundle(work, model=model, tokenizer=tokenizer, labels=labels, lineage=lineage, windows=windows)
+        fill_bundle(work, contents)
     return describe(target)
 
 
-def fill_bundle(
-    work: Path,
-    *,
-    model: bytes,
-    tokenizer: str | None,
-    labels: Sequence[str],
-    lineage: Mapping[str, object],
-    windows: Windows = "first",
-) -> None:
+def fill_bundle(work: Path, contents: Contents) -> None:
     """Write the files of a bundle into an empty folder, manifest last, as `write_bundle` does."""
-    refuse_external_data(model, work / MODEL)
-    (work / MODEL).write_bytes(model)
+    tokenizer, labels = contents.tokenizer, list(contents.labels)
+    refuse_external_data(contents.model, work / MODEL)
+    (work / MODEL).write_bytes(contents.model)
+    (work / LABELS).write_text(json.dumps(labels, ensure_ascii=False), encoding="utf-8")
     if tokenizer is not None:
         tokenizer_text(tokenizer.encode(), work / TOKENIZER)
         (work / TOKENIZER).write_text(tokenizer, encoding="utf-8")
-    (work / LABELS).write_text(json.dumps(list(labels), ensure_ascii=False), encoding="utf-8")
+        (work / CONFIG).write_text(config_text(contents.config, tokenizer, labels), encoding="utf-8")
     kind: Literal["tokens", "text"] = "text" if tokenizer is None else "tokens"
-    reading = {"windows": windows} if tokenizer is not None and windows != "first" else {}
-    facts = {"format": FORMAT, "input": kind, **reading, "onnxruntime": least_version(model), "lineage": dict(lineage)}
-    write_manifest(work, facts)
+    reading = {"windows": contents.windows} if tokenizer is not None and contents.windows != "first" else {}
+    least, lineage = least_version(contents.model), dict(contents.lineage)
+    write_manifest(work, {"format": FORMAT, "input": kind, **reading, "onnxruntime": least, "lineage": lineage})
+
+
+def require_config(content: bytes | None, labels: Sequence[str], path: Path) -> None:
+    """Raise InfrastructureError for a `config.json`, read from `path`, that tells others something else than the bundle is.
+
+    None, where a bundle of format 1 has none, is no fault.
+    """
+    try:
+        if content is not None:
+            check_config(content, labels)
+    except ValueError as error:
+        raise InfrastructureError(f"{path} is not of this bundle: {error}; build it again") from error
 
 
 def windows_of(manifest: Mapping[str, object]) -> Windows:

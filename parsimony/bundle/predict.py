@@ -9,8 +9,18 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
+from parsimony.bundle.config_json import CONFIG
 from parsimony.bundle.external_data import refuse_external_data
-from parsimony.bundle.folder import LABELS, MODEL, TOKENIZER, Windows, labels_of, tokenizer_text, windows_of
+from parsimony.bundle.folder import (
+    LABELS,
+    MODEL,
+    TOKENIZER,
+    Windows,
+    labels_of,
+    require_config,
+    tokenizer_text,
+    windows_of,
+)
 from parsimony.errors import InfrastructureError, first_line
 from parsimony.files import MANIFEST, read_folder
 from parsimony.runtimes.onnxruntime_cpu import open_session
@@ -53,11 +63,12 @@ def load(folder: Path, *, threads: int = 1) -> Model:
     What no bundle of ours holds is refused before a library sees it. Raises InfrastructureError when a file differs from the manifest or
     the graph breaks the bundle's contract. A bundle of a stranger is tried out first (see `trial`).
     """
-    manifest, content = read_folder(folder, keep=(MODEL, TOKENIZER, LABELS))
+    manifest, content = read_folder(folder, keep=(MODEL, TOKENIZER, LABELS, CONFIG))
     for name in (MODEL, LABELS):
         if name not in content:
             raise InfrastructureError(f"{folder} holds no {name}; build it again")
     labels = labels_of(content[LABELS], folder / LABELS)
+    require_config(content.get(CONFIG), labels, folder / CONFIG)
     tokenizer = _tokenizer(folder, manifest.get("input"), content.get(TOKENIZER))
     session = _session(folder / MODEL, content[MODEL], threads)
     inputs = tuple(node.name for node in session.get_inputs())

@@ -7,11 +7,12 @@ import json
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
 
-from parsimony.bundle.folder import Windows, describe, described, fill_bundle
+from parsimony.bundle.folder import Contents, Windows, describe, described, fill_bundle
 from parsimony.candidates import BuiltBundle, Candidate
 from parsimony.compression.nearest_tokens import neighbours
 from parsimony.compression.technique import DoesNotApplyError, Draft, Technique
@@ -71,15 +72,16 @@ def build(candidate: Candidate, sources: Sources, target: Path) -> BuiltBundle:
         "data_digest": sources.data_digest,
         "bytes_per_type": rewrite.bytes_per_type(model),
     }
+    contents = Contents(
+        model=model.SerializeToString(),
+        tokenizer=draft.tokenizer,
+        labels=sources.labels,
+        lineage=lineage,
+        windows=sources.windows,
+        config=_facts(sources.checkpoint)["config"],
+    )
     with new_folder(target, present="kept") as work:
-        fill_bundle(
-            work,
-            model=model.SerializeToString(),
-            tokenizer=draft.tokenizer,
-            labels=sources.labels,
-            lineage=lineage,
-            windows=sources.windows,
-        )
+        fill_bundle(work, contents)
     return describe(target)
 
 
@@ -119,7 +121,7 @@ def _logits(draft: Draft) -> np.ndarray:
 
 def draft_of(folder: Path, texts: Texts) -> Draft:
     """Read a checkpoint as the draft that techniques start from."""
-    facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
+    facts = _facts(folder)
     return Draft(
         graph=onnx.load_model_from_string((folder / MODEL).read_bytes()),
         tokenizer=(folder / TOKENIZER).read_text(encoding="utf-8"),
@@ -128,3 +130,8 @@ def draft_of(folder: Path, texts: Texts) -> Draft:
         hidden=int(facts["hidden"]),
         texts=texts,
     )
+
+
+def _facts(folder: Path) -> dict[str, Any]:
+    facts: dict[str, Any] = json.loads((folder / FACTS).read_text(encoding="utf-8"))
+    return facts

@@ -1,12 +1,18 @@
 """Store a graph's weights in 4 bits, and unpack them when the graph is loaded.
 
-A weight becomes a constant of whole numbers from -8 to 7 and one scale a block. Ordinary operators multiply the two; ONNX
-Runtime folds operators on constants when a session starts, so that at run time there is nothing left to unpack: the file is
-as small as 4 bits allow, and predictions are as fast as if the weight had been stored as they use it (docs/trials/quantisation.md).
+A weight becomes a constant of whole numbers from -8 to 7, two in a byte, and one scale a block. Ordinary operators take them
+apart and multiply the two; ONNX Runtime folds operators on constants when a session starts, so that at run time there is nothing left to
+unpack: the file is as small as 4 bits allow, and predictions are as fast as if the weight had been stored as they use it
+(docs/trials/quantisation.md). ONNX's own type of 4-bit numbers would ask for ONNX Runtime 1.23; bytes and shifts are read by every
+version since 1.17.
+
+The runtime keeps every result of folding until it has folded all, so what has four bytes a weight is made twice only, and all that is
+shaped, moved or put together has one (docs/trials/serving.md).
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -18,7 +24,12 @@ from parsimony.graphs import rewrite
 
 _LARGEST_BLOCK, _LEAST_BLOCK = 64, 16
 LOWEST, HIGHEST = -8, 7
-_OPSET, _IR_VERSION = 21, 10  # the first with 4-bit numbers
+# Each half of a byte is moved to the upper four bits, where the sign of a byte is: what is read there is 16 times the number.
+_SHARED = {
+    "4bit.half": np.array(4, dtype=np.uint8),
+    "4bit.upper": np.array(0xF0, dtype=np.uint8),
+    "4bit.sixteenth": np.array(1 / 16, dtype=np.float32),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +53,7 @@ def block_of(width: int) -> int:
 
 def packed_bytes(rows: int, width: int) -> float:
     """Return the bytes of so many rows of 4-bit weights with their scales."""
-    return rows * width / 2 + 2 * rows * (width // block_of(width))
+    return math.ceil(rows / 2) * width + 2 * rows * (width // block_of(width))
 
 
 def pack(weights: np.ndarray) -> Packed:
@@ -77,10 +88,9 @@ def store_tables(model: onnx.ModelProto, names: Iterable[str]) -> None:
     constants = rewrite.initializers(model)
     nodes = []
     for name in names:
-        table = numpy_helper.to_array(constants[name])
+        packed, shape = pack(numpy_helper.to_array(constants[name])), tuple(constants[name].dims)
         model.graph.initializer.remove(constants[name])
-        nodes += _unpacked(model, name, pack(table), f"{name}.whole")
-        nodes.append(_shaped(model, f"{name}.whole", name, table.shape))
+        nodes += [*_unpacked(model, name, packed, f"{name}.blocks"), _shaped(model, f"{name}.blocks", name, shape)]
     _put_first(model, nodes)
 
 
@@ -93,48 +103,65 @@ def store_products(model: onnx.ModelProto, matrices: Mapping[str, Packed]) -> No
     nodes = []
     for name, packed in matrices.items():
         model.graph.initializer.remove(constants[f"{name}_quantized"])
-        nodes += _unpacked(model, name, packed, f"{name}.blocks")
+        eight, scale = f"{name}.8bit", (f"{name}_scale", f"{name}_zero_point")
         nodes += [
-            _shaped(model, f"{name}.blocks", f"{name}.rows", packed.weights.shape),
-            helper.make_node("Transpose", [f"{name}.rows"], [name], perm=[1, 0]),
-            helper.make_node(
-                "QuantizeLinear", [name, f"{name}_scale", f"{name}_zero_point"], [f"{name}_quantized"], axis=1
-            ),
+            *_unpacked(model, name, packed, f"{name}.blocks"),
+            helper.make_node("QuantizeLinear", [f"{name}.blocks", *scale], [eight], axis=0),
+            _shaped(model, eight, f"{name}.rows", (len(packed.numbers), packed.numbers[0].size)),
+            helper.make_node("Transpose", [f"{name}.rows"], [f"{name}_quantized"], perm=[1, 0]),
         ]
     _put_first(model, nodes)
 
 
 def _unpacked(model: onnx.ModelProto, name: str, packed: Packed, result: str) -> list[onnx.NodeProto]:
-    """Add the constants of a packed weight, and return the nodes that multiply them: fp32 [rows, blocks, block]."""
-    numbers, scales = f"{name}.4bit", f"{name}.scale"
-    model.graph.initializer.extend((_four_bit(packed.numbers, numbers), numpy_helper.from_array(packed.scales, scales)))
-    return [
-        helper.make_node("Cast", [numbers], [f"{numbers}.fp32"], to=onnx.TensorProto.FLOAT),
-        helper.make_node("Cast", [scales], [f"{scales}.fp32"], to=onnx.TensorProto.FLOAT),
-        helper.make_node("Mul", [f"{numbers}.fp32", f"{scales}.fp32"], [result]),
+    """Add the constants of a packed weight, and return the nodes that multiply them: fp32 [rows, blocks, block].
+
+    The rows of the first half lie in the lower bits, those of the second in the upper.
+    """
+    numbers, scale, rows = f"{name}.4bit", f"{name}.scale", len(packed.numbers)
+    _add(model, {numbers: _two_in_a_byte(packed.numbers), scale: packed.scales, **_SHARED})
+    whole = f"{name}.16" if rows % 2 == 0 else f"{name}.more"
+    nodes = [
+        helper.make_node("BitShift", [numbers, "4bit.half"], [f"{name}.first"], direction="LEFT"),
+        helper.make_node("BitwiseAnd", [numbers, "4bit.upper"], [f"{name}.second"]),
+        helper.make_node("Concat", [f"{name}.first", f"{name}.second"], [f"{name}.bytes"], axis=0),
+        helper.make_node("Cast", [f"{name}.bytes"], [whole], to=onnx.TensorProto.INT8),
+        helper.make_node("Cast", [f"{name}.16"], [f"{name}.fp32"], to=onnx.TensorProto.FLOAT),
+        helper.make_node("Cast", [scale], [f"{scale}.fp32"], to=onnx.TensorProto.FLOAT),
+        helper.make_node("Mul", [f"{scale}.fp32", "4bit.sixteenth"], [f"{scale}.16th"]),
+        helper.make_node("Mul", [f"{name}.fp32", f"{scale}.16th"], [result]),
     ]
+    if rows % 2:
+        _add(model, {f"{name}.start": np.zeros(1, dtype=np.int64), f"{name}.end": np.array([rows], dtype=np.int64)})
+        nodes.insert(4, helper.make_node("Slice", [whole, f"{name}.start", f"{name}.end"], [f"{name}.16"]))
+    return nodes
 
 
-def _four_bit(numbers: np.ndarray, name: str) -> onnx.TensorProto:
-    """Return a tensor of 4-bit numbers, two in a byte, the first in its lower half."""
-    low = (numbers.ravel() & 0xF).astype(np.uint8)
-    low = np.append(low, np.zeros(len(low) % 2, np.uint8))
-    raw = low[0::2] | low[1::2] << 4
-    return onnx.TensorProto(name=name, data_type=onnx.TensorProto.INT4, dims=numbers.shape, raw_data=raw.tobytes())
+def _two_in_a_byte(numbers: np.ndarray) -> np.ndarray:
+    """Return 4-bit numbers as bytes, the first half of the rows in the lower bits, the second in the upper; zeros where a row is missing."""
+    bits = numbers.view(np.uint8) & 0xF
+    lower, upper = np.split(np.concatenate((bits, bits[:0] if len(bits) % 2 == 0 else 0 * bits[:1])), 2)
+    whole: np.ndarray = lower | upper << 4
+    return whole
+
+
+def _add(model: onnx.ModelProto, constants: Mapping[str, np.ndarray]) -> None:
+    """Add constants to the graph; those that are there already are shared."""
+    there = rewrite.initializers(model)
+    model.graph.initializer.extend(
+        numpy_helper.from_array(value, name) for name, value in constants.items() if name not in there
+    )
 
 
 def _shaped(model: onnx.ModelProto, source: str, result: str, shape: tuple[int, ...]) -> onnx.NodeProto:
-    """Return the node that gives `source` this shape."""
-    model.graph.initializer.append(numpy_helper.from_array(np.array(shape, dtype=np.int64), f"{result}.shape"))
-    return helper.make_node("Reshape", [source, f"{result}.shape"], [result])
+    """Return the node that gives `source` this shape; weights of one shape share the constant that says it."""
+    name = f"shape.{'x'.join(map(str, shape))}"
+    _add(model, {name: np.array(shape, dtype=np.int64)})
+    return helper.make_node("Reshape", [source, name], [result])
 
 
 def _put_first(model: onnx.ModelProto, nodes: list[onnx.NodeProto]) -> None:
-    """Put nodes that read constants only before all others, and raise the graph to the version that they need."""
+    """Put nodes that read constants only before all others."""
     later = list(model.graph.node)
     del model.graph.node[:]
     model.graph.node.extend((*nodes, *later))
-    for entry in model.opset_import:
-        if entry.domain in ("", "ai.onnx"):
-            entry.version = max(entry.version, _OPSET)
-    model.ir_version = max(model.ir_version, _IR_VERSION)

@@ -8,6 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from parsimony.bundle.config_json import written
 from parsimony.candidates import Candidate
 from parsimony.compression.technique import DoesNotApplyError
 from parsimony.compression.techniques import TECHNIQUES
@@ -19,6 +20,7 @@ from parsimony.search.weights import Weights, bytes_of, matrix_bytes, table_byte
 from parsimony.training.base_config import config_of
 from parsimony.training.base_files import CONFIG, read_object
 from parsimony.training.base_shape import LAYERS, number
+from parsimony.training.checkpoint import bag_in_their_words, in_transformers_words
 from parsimony.training.families import FAMILIES
 from parsimony.training.families.student import embedding_in, heads_in, layers_in, neurons_in
 from parsimony.training.family import Bag
@@ -30,8 +32,8 @@ if TYPE_CHECKING:
 
 _FP32 = 4.0
 # Bytes of structure that no exporter decides: of a factorised table, of a bundle's other files.
-_WIDENING_OVERHEAD = {"": 80, "int8": 165, "mixed": 265, "int4": 485}
-_FILES_OVERHEAD = 750
+_WIDENING_OVERHEAD = {"": 80, "int8": 165, "mixed": 265, "int4": 640}
+_FILES_OVERHEAD = 930
 _MAP_OVERHEAD, _MAP_NUMBER = 150, 2
 
 
@@ -42,7 +44,7 @@ class Shape:
     `heads` are the attention heads of a layer and `neurons` the width of its feed-forward block, None where they cannot be
     taken out; `mapped_tokens` of how many tokens the trimmed graph lists the row; `positions` how many rows of each table of
     positions the tokenizer's cut can reach; `obstacles` the techniques that do not work here, each with the reason, and
-    `cannot_trim` why the tokenizer alone cannot be trimmed.
+    `cannot_trim` why the tokenizer alone cannot be trimmed; `config` holds what the base's own bundle says in transformers' words.
     """
 
     base: Path
@@ -59,6 +61,7 @@ class Shape:
     positions: int
     obstacles: tuple[tuple[str, str], ...] = ()
     cannot_trim: str = ""
+    config: tuple[tuple[str, object], ...] = ()
 
 
 @lru_cache(maxsize=16)
@@ -88,6 +91,7 @@ def shape_of(base: Path, texts: Texts, max_tokens: int) -> Shape:
         positions=max_tokens if padding is None else max_tokens + padding + 1,
         obstacles=tuple(obstacles.items()),
         cannot_trim=cannot_trim,
+        config=tuple(in_transformers_words(encoder, tokenizer).items()),
     )
 
 
@@ -149,10 +153,22 @@ def predict(candidate: Candidate, shape: Shape, labels: tuple[str, ...]) -> int:
     rows = shape.trimmed_vocabulary if trimmed else shape.vocabulary
     files = (shape.trimmed_tokenizer_bytes if trimmed else shape.tokenizer_bytes) + _FILES_OVERHEAD
     files += _MAP_OVERHEAD + shape.mapped_tokens * _MAP_NUMBER if trimmed else 0
-    files += len(json.dumps(labels, ensure_ascii=False).encode())
+    files += len(json.dumps(labels, ensure_ascii=False).encode()) + len(_config(candidate, shape, labels).encode())
     if (bag := FAMILIES[candidate.spec.family].bag) is not None:
         return round(files + _bag(candidate, bag, rows, len(labels)))
     return round(files + _transformer(candidate, shape, rows, len(labels)))
+
+
+def _config(candidate: Candidate, shape: Shape, labels: tuple[str, ...]) -> str:
+    """Return the bundle's `config.json`, but for the number of the padding token."""
+    about, of = dict(shape.config), candidate.spec.shape
+    if (bag := FAMILIES[candidate.spec.family].bag) is not None:
+        [(_, width), *_], _ = bag.weights(of, shape.vocabulary, len(labels))
+        about |= bag_in_their_words(width)
+    elif candidate.spec.family == "student":
+        heads = None if shape.heads is None else heads_in(of)
+        about |= {"num_hidden_layers": layers_in(of)} | ({} if heads is None else {"num_attention_heads": heads})
+    return written(about, shape.mapped_tokens if "trim" in candidate.techniques else shape.vocabulary, 0, labels)
 
 
 def _bag(candidate: Candidate, bag: Bag, rows: int, classes: int) -> float:

@@ -5,16 +5,20 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import onnx
 
 from parsimony.errors import PlanError
 from parsimony.training.base_files import first_line
-from parsimony.training.classifier import Classifier, load, save
+from parsimony.training.classifier import Classifier, load, padding_position, position_limit, save
 from parsimony.training.export import check_parity, export
 from parsimony.training.family import Material
 from parsimony.training.layer_parts import kept_heads
 from parsimony.training.vocabulary import token_ids
+
+if TYPE_CHECKING:
+    import torch
 
 MODEL, TOKENIZER, FACTS, WEIGHTS = "model.onnx", "tokenizer.json", "checkpoint.json", "weights"
 _PARITY_TEXTS = 32
@@ -37,7 +41,37 @@ def write_checkpoint(folder: Path, classifier: Classifier, material: Material, f
         "hidden": int(config.hidden_size) // int(config.num_attention_heads) * heads,
         "layers": int(config.num_hidden_layers),
     }
-    write_model(folder, model, classifier.tokenizer, {**shape, **facts})
+    about = in_transformers_words(classifier.encoder, classifier.tokenizer)
+    write_model(folder, model, classifier.tokenizer, {**shape, **facts, "config": about})
+
+
+def in_transformers_words(encoder: torch.nn.Module, tokenizer: str) -> dict[str, object]:
+    """Return what a bundle's `config.json` says of a classifier on this encoder; its weights need not be allocated.
+
+    As many positions as the tokenizer keeps tokens, and those before the first one (RoBERTa counts from its padding token).
+    """
+    config, first = encoder.config, padding_position(encoder)
+    truncation = json.loads(tokenizer).get("truncation")
+    kept = truncation["max_length"] if truncation else position_limit(encoder)
+    return {
+        "architectures": [f"{type(encoder).__name__.removesuffix('Model')}ForSequenceClassification"],
+        "model_type": str(config.model_type),
+        "hidden_size": int(config.hidden_size),
+        "num_hidden_layers": int(config.num_hidden_layers),
+        "num_attention_heads": kept_heads(encoder),
+        "max_position_embeddings": (kept or 0) + (0 if first is None else first + 1),
+    }
+
+
+def bag_in_their_words(width: int) -> dict[str, object]:
+    """Return what a bundle's `config.json` says of a bag of tokens with so many numbers each; transformers has no such model."""
+    return {
+        "architectures": ["BagOfTokensForSequenceClassification"],
+        "model_type": "bag-of-tokens",
+        "hidden_size": width,
+        "num_hidden_layers": 0,
+        "num_attention_heads": 0,
+    }
 
 
 def graph_of(classifier: Classifier) -> onnx.ModelProto:

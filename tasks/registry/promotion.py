@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from parsimony.bundle import trial
+from parsimony.bundle.config_json import CONFIG
 from parsimony.bundle.folder import LABELS, MODEL, TOKENIZER, describe, described
 from parsimony.candidates import BuiltBundle
 from parsimony.decision.journal import (
@@ -51,7 +52,7 @@ if TYPE_CHECKING:
 
 
 _NAME_CHARS = 32
-_OF_A_BUNDLE = {MODEL, TOKENIZER, LABELS, MANIFEST, "config.json"}
+_OF_A_BUNDLE = {MODEL, TOKENIZER, LABELS, MANIFEST, CONFIG}
 
 
 # --- changing the champion ------------------------------------------------------------------------

@@ -20,7 +20,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 
 from parsimony.bundle import batch, predict
 from parsimony.bundle.external_data import holds_external_data
-from parsimony.bundle.folder import MODEL, describe, described, write_bundle
+from parsimony.bundle.folder import MODEL, Contents, describe, described, write_bundle
 from parsimony.bundle.runtime_version import least_version
 from parsimony.errors import BundleError, InfrastructureError
 from parsimony.files import MANIFEST, digest_file, write_manifest
@@ -73,7 +73,9 @@ def tokenizer() -> str:
 
 
 def written(folder: Path, model: onnx.ModelProto, text: str | None = None) -> Path:
-    write_bundle(folder, model=model.SerializeToString(), tokenizer=text or tokenizer(), labels=LABELS, lineage={})
+    write_bundle(
+        folder, Contents(model=model.SerializeToString(), tokenizer=text or tokenizer(), labels=LABELS, lineage={})
+    )
     return folder
 
 
@@ -89,10 +91,10 @@ def forged(folder: Path, model: bytes) -> Path:
 # --- writing and describing -----------------------------------------------------------------------
 
 
-def test_a_bundle_is_four_files_and_its_size_is_their_bytes(tmp_path: Path) -> None:
+def test_a_bundle_is_five_files_and_its_size_is_their_bytes(tmp_path: Path) -> None:
     built = write_tiny_bundle(tmp_path / "tiny")
     sizes = {p.name: p.stat().st_size for p in (tmp_path / "tiny").rglob("*")}
-    assert set(sizes) == {"model.onnx", "tokenizer.json", "labels.json", "manifest.json"}
+    assert set(sizes) == {"model.onnx", "tokenizer.json", "config.json", "labels.json", "manifest.json"}
     assert (built.folder, built.size_bytes) == (str(tmp_path / "tiny"), sum(sizes.values()))
     assert built.digest == digest_file(tmp_path / "tiny" / "manifest.json")
     assert describe(tmp_path / "tiny") == built
@@ -237,7 +239,8 @@ def test_a_graph_that_keeps_weights_in_another_file_is_refused(
     hide(model, pointer(location))
     with pytest.raises(InfrastructureError, match="keeps weights in other files, which are never read"):
         write_bundle(
-            tmp_path / "new", model=model.SerializeToString(), tokenizer=tokenizer(), labels=LABELS, lineage={}
+            tmp_path / "new",
+            Contents(model=model.SerializeToString(), tokenizer=tokenizer(), labels=LABELS, lineage={}),
         )
     assert not (tmp_path / "new").exists()
     with pytest.raises(InfrastructureError, match="keeps weights in other files, which are never read"):
@@ -415,7 +418,7 @@ def text_graph() -> onnx.ModelProto:
 
 def test_a_graph_that_reads_text_needs_no_tokenizer(tmp_path: Path) -> None:
     made = text_graph().SerializeToString()
-    write_bundle(tmp_path / "text", model=made, tokenizer=None, labels=LABELS, lineage={})
+    write_bundle(tmp_path / "text", Contents(model=made, tokenizer=None, labels=LABELS, lineage={}))
     model = predict.load(tmp_path / "text")
     assert sorted(p.name for p in (tmp_path / "text").iterdir()) == ["labels.json", "manifest.json", "model.onnx"]
     assert model.predict(["hello", "rain", "no idea"]) == ["greeting", "weather", "transfer"]

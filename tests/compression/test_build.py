@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import onnxruntime
 import pytest
 import rooms
 from onnx import numpy_helper
@@ -26,6 +27,7 @@ from tinymodels import (
 from tokenizers import Tokenizer
 
 from parsimony import files
+from parsimony.bundle.config_json import CONFIG
 from parsimony.bundle.folder import Windows
 from parsimony.bundle.predict import load, logits
 from parsimony.candidates import BuiltBundle, Candidate
@@ -96,6 +98,68 @@ def test_the_size_is_that_of_the_folder_and_the_lineage_says_where_it_comes_from
     }
 
 
+def _config_of(bundle: BuiltBundle) -> dict[str, object]:
+    return json.loads((Path(bundle.folder) / CONFIG).read_text(encoding="utf-8"))
+
+
+LABELLED = {
+    "problem_type": "single_label_classification",
+    "id2label": {"0": "card", "1": "meal", "2": "travel", "3": "weather"},
+    "label2id": {"card": 0, "meal": 1, "travel": 2, "weather": 3},
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "after", "architectures", "model_type", "sizes"),
+    [
+        ("reference", (), "BertForSequenceClassification", "bert", (48, 3, 4)),
+        ("narrow", ("trim", "fusion", "int4"), "BertForSequenceClassification", "bert", (48, 2, 2)),
+        ("linear", ("trim", "int8"), "BagOfTokensForSequenceClassification", "bag-of-tokens", (4, 0, 0)),
+        ("static", (), "BagOfTokensForSequenceClassification", "bag-of-tokens", (32, 0, 0)),
+    ],
+)
+def test_config_json_says_what_was_built_in_transformers_words(
+    name: Name, after: tuple[str, ...], architectures: str, model_type: str, sizes: tuple[int, ...], tmp_path: Path
+) -> None:
+    made = build(tmp_path / "b", *after, name=name)
+    tokenizer = Tokenizer.from_file(str(tmp_path / "b" / "tokenizer.json"))
+    assert _config_of(made) == {
+        "architectures": [architectures],
+        "model_type": model_type,
+        **dict(zip(("hidden_size", "num_hidden_layers", "num_attention_heads"), sizes, strict=True)),
+        "max_position_embeddings": 64,
+        "vocab_size": max(tokenizer.get_vocab().values()) + 1,
+        "pad_token_id": tokenizer.token_to_id("[PAD]"),
+        **LABELLED,
+    }
+
+
+@pytest.mark.parametrize(("architecture", "positions"), [("roberta", 66), ("modernbert", 64)])
+def test_transformers_reads_the_config_json_of_a_bundle(
+    architecture: Architecture, positions: int, tmp_path: Path
+) -> None:
+    from transformers import AutoConfig
+
+    made = build(tmp_path / "b", architecture=architecture)
+    config = AutoConfig.from_pretrained(made.folder, trust_remote_code=False, local_files_only=True)
+    assert (config.model_type, config.max_position_embeddings) == (architecture, positions)
+    assert [config.id2label[number] for number in range(config.num_labels)] == list(LABELS)
+    assert config.pad_token_id == Tokenizer.from_file(f"{made.folder}/tokenizer.json").token_to_id(
+        "<pad>" if architecture == "roberta" else "[PAD]"
+    )
+
+
+@pytest.mark.parametrize("name", ["reference", "linear", "static"])
+def test_a_server_that_gives_every_graph_tokens_and_their_mask_gets_the_same_logits(name: Name, tmp_path: Path) -> None:
+    made = build(tmp_path / "b", name=name)
+    session = onnxruntime.InferenceSession(f"{made.folder}/model.onnx", providers=["CPUExecutionProvider"])
+    tokenizer = Tokenizer.from_file(f"{made.folder}/tokenizer.json")
+    encodings = [tokenizer.encode(text) for text in VALIDATION.texts]
+    feeds = [{"input_ids": np.array([e.ids]), "attention_mask": np.array([e.attention_mask])} for e in encodings]
+    rows = [session.run(["logits"], feed)[0][0] for feed in feeds]
+    np.testing.assert_array_equal(np.stack(rows), logits_of(made))
+
+
 def test_building_again_uses_the_bundle_that_is_there(tmp_path: Path) -> None:
     first = build(tmp_path / "b", "trim")
     before = (tmp_path / "b" / MANIFEST).stat().st_ino
@@ -116,7 +180,7 @@ def test_a_bundle_that_reads_windows_averages_what_its_checkpoint_makes_of_each(
     np.testing.assert_allclose(logits(every, text), np.average(rows, axis=0, weights=[*map(len, windows)]), atol=1e-5)
 
 
-@pytest.mark.parametrize("name", ["model.onnx", "tokenizer.json", "labels.json"])
+@pytest.mark.parametrize("name", ["model.onnx", "tokenizer.json", "config.json", "labels.json"])
 def test_a_damaged_bundle_is_built_again(tmp_path: Path, name: str) -> None:
     first = build(tmp_path / "b", "trim")
     path = tmp_path / "b" / name

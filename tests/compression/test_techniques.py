@@ -23,11 +23,12 @@ from tinymodels import (
 )
 from tokenizers import Tokenizer
 
+from parsimony.bundle.runtime_version import least_version
 from parsimony.compression.build import draft_of
 from parsimony.compression.technique import DoesNotApplyError, Draft
 from parsimony.compression.techniques import TECHNIQUES
 from parsimony.data.table import Texts
-from parsimony.graphs import rewrite
+from parsimony.graphs import int4, rewrite
 from parsimony.runtimes import cpu
 from parsimony.training.families import linear
 from parsimony.training.vocabulary import named_ids, token_ids
@@ -293,12 +294,39 @@ def _loaded(of: Draft, folder: Path) -> onnx.ModelProto:
 def test_mixed_stores_tables_in_4_bits_and_matrices_in_8(architecture: Architecture) -> None:
     chain = _chain(architecture, "mixed")
     mixed, four = (
-        {tensor.data_type for tensor in draft(architecture, *with_last).graph.graph.initializer if len(tensor.dims) > 1}
+        {tensor.name: tensor for tensor in draft(architecture, *with_last).graph.graph.initializer}
         for with_last in (chain, (*chain[:-1], "int4"))
     )
-    assert {TensorProto.INT4, TensorProto.INT8} <= mixed
-    assert TensorProto.INT4 in four
-    assert TensorProto.INT8 not in four
+    packed = [{name.removesuffix(".4bit") for name in graph if name.endswith(".4bit")} for graph in (mixed, four)]
+    assert packed[0] and packed[0] < packed[1]
+    matrices = [{t.data_type for t in graph.values() if len(t.dims) > 1} for graph in (mixed, four)]
+    assert TensorProto.INT8 in matrices[0] and TensorProto.INT8 not in matrices[1]
+
+
+@every_architecture
+@pytest.mark.parametrize("name", ["mixed", "int4"])
+def test_4_bit_graphs_ask_for_no_newer_runtime_than_their_fp32_ones(architecture: Architecture, name: str) -> None:
+    """ONNX's own 4-bit numbers would ask for opset 21 and ONNX Runtime 1.23; bytes and shifts are read from 1.17 on."""
+    before, after = draft(architecture, *_chain(architecture, name)[:-1]).graph, draft(architecture, name).graph
+    assert least_version(before.SerializeToString()) == least_version(after.SerializeToString()) == "1.17"
+    assert not {TensorProto.INT4, TensorProto.UINT4} & {tensor.data_type for tensor in after.graph.initializer}
+
+
+@pytest.mark.parametrize(("rows", "width"), [(2, 16), (3, 16), (5, 77), (4, 77), (7, 128), (1, 64), (6, 7)])
+def test_what_is_packed_comes_out_as_it_went_in(rows: int, width: int) -> None:
+    """Odd numbers of rows leave half a byte over; a width that no block divides is one block."""
+    table = np.random.default_rng(rows * width).normal(size=(rows, width)).astype(np.float32) * 10.0 ** -(rows % 4)
+    nodes = [helper.make_node("Gather", ["table", "input_ids"], ["rows"])]
+    nodes.append(helper.make_node("ReduceSum", ["rows", "axis"], ["logits"], keepdims=0))
+    inputs = [helper.make_tensor_value_info("input_ids", TensorProto.INT64, ["batch", "tokens"])]
+    outputs = [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", width])]
+    constants = [numpy_helper.from_array(table, "table"), numpy_helper.from_array(np.array([1]), "axis")]
+    made = helper.make_graph(nodes, "table", inputs, outputs, constants)
+    model = helper.make_model(made, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    int4.store_tables(model, ["table"])
+    np.testing.assert_array_equal(rewrite.run(model, [[row] for row in range(rows)]), int4.pack(table).weights)
+    size = sum(len(tensor.raw_data) for tensor in model.graph.initializer if "table" in tensor.name)
+    assert size - 16 * (rows % 2) == int4.packed_bytes(rows, width)
 
 
 def test_a_weight_that_two_layers_share_is_quantised_once_and_for_both() -> None:

@@ -16,7 +16,7 @@ from bundles import LABELS, WORDS, write_tiny_bundle
 from onnx import helper, numpy_helper
 
 from parsimony.audit import instrument, known_work
-from parsimony.bundle.folder import write_bundle
+from parsimony.bundle.folder import Contents, write_bundle
 from parsimony.bundle.predict import load
 from parsimony.candidates import BuiltBundle
 from parsimony.errors import InfrastructureError
@@ -51,7 +51,7 @@ def write_changed_bundle(folder: Path, change: Callable[[onnx.GraphProto], None]
     tokenizer = (folder / "tiny" / "tokenizer.json").read_text(encoding="utf-8")
     assert made.size_bytes
     return write_bundle(
-        folder / "changed", model=model.SerializeToString(), tokenizer=tokenizer, labels=LABELS, lineage={}
+        folder / "changed", Contents(model=model.SerializeToString(), tokenizer=tokenizer, labels=LABELS, lineage={})
     )
 
 

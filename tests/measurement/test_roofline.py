@@ -15,7 +15,7 @@ from bundles import write_tiny_bundle
 from onnx import TensorProto, helper, numpy_helper
 from test_measure import HERE, TEXTS, slowed, write_changed_bundle
 
-from parsimony.bundle.folder import Windows, write_bundle
+from parsimony.bundle.folder import Contents, Windows, write_bundle
 from parsimony.measurement import processes
 from parsimony.measurement.measure import measure
 from parsimony.measurement.records import Disturbance, RooflinePeaks
@@ -106,11 +106,9 @@ def write_graph(
     model = helper.make_model(graph, opset_imports=imports, ir_version=9)
     made = write_bundle(
         folder / "made",
-        model=model.SerializeToString(),
-        tokenizer=tokenizer,
-        labels=("a", "b", "c"),
-        lineage={},
-        windows=windows,
+        Contents(
+            model=model.SerializeToString(), tokenizer=tokenizer, labels=("a", "b", "c"), lineage={}, windows=windows
+        ),
     )
     return Path(made.folder)
 

@@ -13,7 +13,7 @@ import pytest
 from bundles import write_tiny_bundle
 
 import parsimony
-from parsimony.bundle.folder import Windows, write_bundle
+from parsimony.bundle.folder import Contents, Windows, write_bundle
 from parsimony.decision.records import Decision
 from parsimony.reporting import version_card
 
@@ -129,7 +129,9 @@ def test_the_ten_lines_of_the_card_classify_with_a_bundle(
     [code] = re.findall(r"```python\n(.*?)\n```", version_card(decisions.decision()), re.DOTALL)
     assert len(code.splitlines()) == 10
     tokenizer = None if inputs == ("text",) else _tokenizer()
-    write_bundle(tmp_path / "b", model=_model(inputs), tokenizer=tokenizer, labels=["short", "long"], lineage={})
+    write_bundle(
+        tmp_path / "b", Contents(model=_model(inputs), tokenizer=tokenizer, labels=["short", "long"], lineage={})
+    )
     monkeypatch.chdir(tmp_path / "b")
     names: dict[str, object] = {"np": np}
     exec(code, names)

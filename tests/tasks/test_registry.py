@@ -321,7 +321,7 @@ def test_a_decision_becomes_one_parent_run_and_one_child_per_candidate(
     assert child.data.tags["digest"] == built.digest
     assert json.loads(child.data.tags["environment/here"])["cpu"] == "Example CPU"
     assert sorted(file.path for file in mlflow_client.list_artifacts(recorded.of("student+int8"), "bundle")) == [
-        "bundle/labels.json", "bundle/manifest.json", "bundle/model.onnx", "bundle/tokenizer.json",
+        "bundle/config.json", "bundle/labels.json", "bundle/manifest.json", "bundle/model.onnx", "bundle/tokenizer.json",
     ]  # fmt: skip
 
     other = mlflow_client.get_run(recorded.of("linear"))
