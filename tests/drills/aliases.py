@@ -36,4 +36,4 @@ def _healed(stage: Stage, what: str, touch: Callable[[], None], wanted: str) -> 
         return stage.model().aliases.get("champion") == wanted and stage.told(since)
 
     seconds, told = after(healed)
-    return Row(what=what, seen=f"Prefect: {'; '.join(told)}. MLflow, tag `alarm`: {stage.model().tags.get('alarm')}", seconds=seconds)  # fmt: skip
+    return Row(what=what, shown=f"Prefect: {'; '.join(told)}. MLflow, tag `alarm`: {stage.model().tags.get('alarm')}", seconds=seconds)  # fmt: skip

@@ -28,7 +28,7 @@ def missed(stage: Stage) -> Iterator[Row]:
     stage.up.ask(f"/deployments/{deployment}", {"paused": True}, method="PATCH")
     yield Row(
         what=f"{PERIODS} runs due while it was stopped, until the last has ended",
-        seen="; ".join(f"{count} {name}" for name, count in names.items()),
+        shown="; ".join(f"{count} {name}" for name, count in names.items()),
         seconds=time.monotonic() - since,
     )
 
@@ -46,17 +46,17 @@ def killed(stage: Stage) -> Iterator[Row]:
         process.kill()
     before = _kept(store)
     seconds, state = after(lambda: (there := stage.rests(run["id"])) and there["state_name"] == "Crashed" and there)
-    yield Row(what="until the run is marked", seen=said(state), seconds=seconds)
+    yield Row(what="until the run is marked", shown=said(state), seconds=seconds)
     queue = next(q for q in stage.up.ask("/work_pools/parsimony/queues/filter", {}) if q["name"] == "search")
     busy = stage.up.ask("/flow_runs/count", {"flow_runs": {"state": {"type": {"any_": ["RUNNING", "PENDING"]}}}})
-    yield Row(what="its place", seen=f"{busy} runs hold one of the {queue['concurrency_limit']} in the queue")
+    yield Row(what="its place", shown=f"{busy} runs hold one of the {queue['concurrency_limit']} in the queue")
     stage.up.ask(
         f"/flow_runs/{run['id']}/set_state", {"state": {"type": "SCHEDULED", "name": "AwaitingRetry"}, "force": True}
     )
     seconds, there = after(lambda: stage.processes("prefect.engine") and min(_kept(store), default=0))
-    yield Row(what="Retry, until its process is there", seen=f"checkpoints kept at steps {sorted(before)}; none below {there} is written again", seconds=seconds)  # fmt: skip
+    yield Row(what="Retry, until its process is there", shown=f"checkpoints kept at steps {sorted(before)}; none below {there} is written again", seconds=seconds)  # fmt: skip
     seconds, state = after(lambda: (there := stage.rests(run["id"])) and there["state_type"] != "CRASHED" and there)
-    yield Row(what="until it has ended", seen=said(state), seconds=seconds)
+    yield Row(what="until it has ended", shown=said(state), seconds=seconds)
 
 
 def _kept(store: object) -> set[int]:

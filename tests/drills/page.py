@@ -42,7 +42,7 @@ def main(out: Path) -> int:
     (folder / "plan.toml").write_text(PLAN, encoding="utf-8")
     begun = time.monotonic()
     up = start(folder, "plan.toml")
-    tables_of = {"Start and end": [Row(what="`parsimony up` in a new home until both pages answer", seen="both answer", seconds=time.monotonic() - begun)]}  # fmt: skip
+    tables_of = {"Start and end": [Row(what="`parsimony up` in a new home until both pages answer", shown="both answer", seconds=time.monotonic() - begun)]}  # fmt: skip
     try:
         for name, drill in DRILLS.items():
             tables_of[name] = list(drill(Stage(up=up)))
@@ -51,7 +51,7 @@ def main(out: Path) -> int:
     finally:
         up.process.send_signal(signal.SIGINT)
     seconds, _ = after(lambda: up.process.poll() is not None and not family(folder / "home"))
-    tables_of["Start and end"].append(Row(what="Ctrl-C until no process is left", seen=f"status {up.process.poll()}", seconds=seconds))  # fmt: skip
+    tables_of["Start and end"].append(Row(what="Ctrl-C until no process is left", shown=f"status {up.process.poll()}", seconds=seconds))  # fmt: skip
     out.write_text(_page(tables_of), encoding="utf-8")
     return 0
 
@@ -67,7 +67,7 @@ def _page(tables_of: dict[str, list[Row]]) -> str:
     for name, rows in tables_of.items():
         lines += [f"## {name}", "", "| what | seen | seconds |", "|---|---|---:|"]
         lines += [
-            f"| {row.what} | {_cell(row.seen)} | {'' if row.seconds is None else round(row.seconds)} |" for row in rows
+            f"| {row.what} | {_cell(row.shown)} | {'' if row.seconds is None else round(row.seconds)} |" for row in rows
         ]
         lines.append("")
     return "\n".join(lines)

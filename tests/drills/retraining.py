@@ -27,7 +27,7 @@ def drill(stage: Stage) -> Iterator[Row]:
     for what, parts in steps:
         write_csv(file, *parts)
         run = stage.search()
-        yield Row(what=what, seen=said(run), seconds=run["total_run_time"])
+        yield Row(what=what, shown=said(run), seconds=run["total_run_time"])
 
 
 def _of(table: Table, labels: tuple[str, ...]) -> Table:

@@ -25,43 +25,43 @@ def _in_mlflow(stage: Stage) -> Iterator[Row]:
     version = _waits(stage, 11, "mlflow")
     _set(stage, version, review="perhaps")
     seconds, problem = after(lambda: _tags(stage, version).get("review_problem"))
-    yield Row(what="MLflow, wrong answer first", seen=problem, seconds=seconds)
+    yield Row(what="MLflow, wrong answer first", shown=problem, seconds=seconds)
     _set(stage, version, review="approved", reviewer="ada", note="fine")
     seconds, _ = after(lambda: stage.model().aliases.get("champion") == version)
-    yield Row(what="MLflow, approved", seen=_tags(stage, version)["note"], seconds=seconds)
+    yield Row(what="MLflow, approved", shown=_tags(stage, version)["note"], seconds=seconds)
     version = _waits(stage, 12, "mlflow")
     _set(stage, version, review="rejected", reviewer="bob", note="too rude")
     seconds, note = after(lambda: _tags(stage, version).get("reviewed_at") and _tags(stage, version)["note"])
-    yield Row(what="MLflow, rejected", seen=note, seconds=seconds)
+    yield Row(what="MLflow, rejected", shown=note, seconds=seconds)
     version = _waits(stage, 13, "mlflow")
     _set(stage, version, review_until="2026-01-05T03:00:00+00:00")
     seconds, note = after(lambda: _tags(stage, version).get("reviewed_at") and _tags(stage, version)["note"])
-    yield Row(what="MLflow, nobody in time", seen=note, seconds=seconds)
+    yield Row(what="MLflow, nobody in time", shown=note, seconds=seconds)
 
 
 def _at_once(stage: Stage) -> Iterator[Row]:
     older = _waits(stage, 14, "mlflow")
     newer = _waits(stage, 15, "mlflow")
-    yield Row(what="a newer challenger", seen=f"version {older}: {_tags(stage, older)['note']}")
+    yield Row(what="a newer challenger", shown=f"version {older}: {_tags(stage, older)['note']}")
     verbs = ("--approve", "--reviewer", "ada"), ("--reject", "--reviewer", "bob")
     started = [_review(stage, newer, *verb) for verb in verbs]
     lines = [" ".join(process.communicate()[0].split()) for process in started]
-    yield Row(what="two reviewers at once", seen="; ".join(lines))
+    yield Row(what="two reviewers at once", shown="; ".join(lines))
 
 
 def _in_prefect(stage: Stage) -> Iterator[Row]:
     for seed, decision in ((16, "approve"), (17, "reject")):
         _data(stage, seed)
         run = stage.search(gates=_gates(stage, "prefect"))
-        yield Row(what=f"Prefect, to {decision}: the run", seen=f"*{run['state_name']}*")
+        yield Row(what=f"Prefect, to {decision}: the run", shown=f"*{run['state_name']}*")
         reply = _resume(stage, run, {"decision": "perhaps", "reviewer": "ada", "note": ""})
-        yield Row(what="Prefect, wrong answer first", seen=reply)
+        yield Row(what="Prefect, wrong answer first", shown=reply)
         for process in stage.processes("process worker"):
             process.kill()
         _resume(stage, run, {"decision": decision, "reviewer": "ada", "note": "read it"})
         ended = lambda run=run: (there := stage.rests(run["id"])) and there["state_type"] == "COMPLETED" and there  # noqa: E731
         seconds, state = after(ended)
-        yield Row(what=f"Prefect, worker killed while it waited, then {decision}", seen=said(state), seconds=seconds)
+        yield Row(what=f"Prefect, worker killed while it waited, then {decision}", shown=said(state), seconds=seconds)
 
 
 def _resume(stage: Stage, run: dict[str, Any], answer: dict[str, str]) -> str:

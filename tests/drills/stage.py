@@ -20,7 +20,7 @@ class Row:
     """A line of the page: what was done, what was seen, and the seconds until then."""
 
     what: str
-    seen: str
+    shown: str
     seconds: float | None = None
 
 
