@@ -14,7 +14,7 @@ from servers_up import family, start
 from tinymodels import PLAN_HEAD, tables, write_csv, write_tiny_base
 
 from parsimony.measurement import machine
-from tests.drills import aliases, kills, retraining, reviews
+from tests.drills import aliases, cost, kills, retraining, reviews
 from tests.drills.stage import MODEL, Row, Stage, after
 
 PLAN = f"""{PLAN_HEAD.replace('"tiny"', f'"{MODEL}"')}[search]
@@ -28,6 +28,7 @@ underpowered = true
 DRILLS: dict[str, Callable[[Stage], Sequence[Row]]] = {
     "Retraining, four data sets in a row": retraining.drill,
     "Aliases and versions that somebody touches in MLflow": aliases.drill,
+    "What a look costs": cost.drill,
     "A worker that is stopped for three periods": kills.missed,
     "`kill -9` of worker and flow in the middle of a training": kills.killed,
     "Reviews": reviews.drill,
