@@ -13,7 +13,7 @@ JOBS ?= auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 # Pages are looked at in a real browser; where there is none, those tests are left out, and this is said.
 BROWSER := $(shell command -v chromium || command -v chromium-browser || command -v google-chrome)
 
-.PHONY: help setup demo test test-long check lint types simulate replay instrument mutate storm bench clean
+.PHONY: help setup demo test test-long check lint types simulate replay instrument mutate storm drill screenshots bench clean
 help:
 	@echo "make demo   run the pipeline on the built-in data"
 	@echo "make test   the tests          make check  lint, types and quick tests"
@@ -22,6 +22,8 @@ help:
 	@echo "make replay   what each rule makes of kept runs (HOMES=\"one another\")"
 	@echo "make mutate   how many changes to the arithmetic of the decision its tests notice"
 	@echo "make storm   kills, lost calls, races, tampering and hostile files by the hundred (SHARE=0.1)"
+	@echo "make drill   servers, workers and reviewers that go wrong: what is said, and how long it takes"
+	@echo "make screenshots   the pages of the documentation, by a browser that does what a person does"
 	@echo "make instrument   how often a verdict about speed is wrong, on work that is known beforehand"
 	@echo "make bench   what others make of the same reference, beside what is promoted (PLAN=plan.toml)"
 	@echo "make clean  forget everything that runs and tests have kept"
@@ -90,6 +92,14 @@ $(MUTATE)/.ready: requirements.lock Makefile
 SHARE ?= 1
 storm: $(READY)
 	@$(BIN)/python -m tests.storm docs/reliability.md --share $(SHARE)
+
+# Real servers and some twenty searches of a tiny model: half an hour on one core.
+drill: $(READY)
+	@$(BIN)/python -m tests.drills docs/trials/operation.md
+
+# Below /srv/parsimony, which names no machine; it must not be there yet.
+screenshots: $(READY)
+	@PARSIMONY_SCREENSHOTS=docs/images $(BIN)/pytest tests/flows/test_person.py
 
 # Two hundred repetitions, quiet and with a loaded core: a quarter of an hour; longer with BUNDLE=folder, which is compared with itself.
 BUNDLE ?=

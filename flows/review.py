@@ -25,14 +25,14 @@ _ANSWERED = {"decision": "reject", "reviewer": "parsimony", "note": "it was answ
 
 @flow(name="review")
 def review(model: str = "") -> list[str]:
-    """Act on the reviews of one model, or of all; return a line for everything that was done. Meant to be called every minute."""
+    """Act on the reviews of one model, or of all; return a line for everything that was done. The watcher does the same by itself."""
     registry = settings.prepare().registry
     with connected(registry) as client:
         models = [model] if model else known(client)
     lines = []
     for name in models:
         try:
-            lines += _acted(registry, name)
+            lines += acted(registry, name)
         except ParsimonyError as error:  # one model's trouble is not that of the others
             lines.append(f"{name}: {error}")
     for line in lines:
@@ -40,7 +40,8 @@ def review(model: str = "") -> list[str]:
     return lines
 
 
-def _acted(registry: Registry, model: str) -> list[str]:
+def acted(registry: Registry, model: str) -> list[str]:
+    """Act on what was said of one model, and return a line for everything that was done."""
     with lease(registry, model):
         entries = [reviews.act_on_tags(registry, model), reviews.expire(registry, model)]
     reviews.show_all(registry, model)

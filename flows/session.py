@@ -59,6 +59,11 @@ class Session:
     test_reuse: int = 0
     shift: Shift = NO_SHIFT
     standing: Standing = NOTHING_SAID
+    search: Search = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Describe the run as MLflow shows it from its beginning."""
+        self.search = _search(self.plan, self.id)
 
     @property
     def folder(self) -> Path:
@@ -74,19 +79,6 @@ class Session:
     def elapsed_s(self) -> float:
         """Seconds since the run began."""
         return time.monotonic() - self.begun
-
-    @property
-    def search(self) -> Search:
-        """The run as MLflow shows it from its beginning."""
-        here = machine.environment(1)
-        tags = {"environment.cpu": here.cpu, "environment.platform": here.platform, "environment.python": here.python}
-        versions = ", ".join(f"{name} {version}" for name, version in here.versions)
-        return Search(
-            model=self.plan.model,
-            run_id=self.id,
-            plan=flat(self.plan.model_dump()),
-            tags={**tags, "environment.versions": versions, **run_tags()},
-        )
 
     def case(self, splits: Splits) -> Case:
         """Return what the decision of this run is about; the reference is known from the start of the ladder."""
@@ -114,6 +106,18 @@ class Session:
         extra = {"stage": stage, "detail": detail, "left_s": self.forecast.left_s}
         left = "" if self.forecast.left_s is None else f" (about {duration(self.forecast.left_s)} left)"
         log.info("%s %s%s", stage, detail, left, extra=extra)
+
+
+def _search(plan: Plan, run_id: str) -> Search:
+    here = machine.environment(1)
+    tags = {"environment.cpu": here.cpu, "environment.platform": here.platform, "environment.python": here.python}
+    versions = ", ".join(f"{name} {version}" for name, version in here.versions)
+    return Search(
+        model=plan.model,
+        run_id=run_id,
+        plan=flat(plan.model_dump()),
+        tags={**tags, "environment.versions": versions, **run_tags()},
+    )
 
 
 @contextlib.contextmanager

@@ -6,8 +6,9 @@ Each tells of what it found by an event, which an automation can turn into mail,
 from __future__ import annotations
 
 import json
+import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
@@ -19,7 +20,7 @@ from pydantic import Field
 from parsimony.errors import DataError
 from parsimony.files import digest_of, write_json
 from parsimony.flows import monitoring, settings, unchanged
-from parsimony.flows.cli.shared import bundle_folder, registry
+from parsimony.flows.champions import bundle_folder, registry
 from parsimony.flows.plan import Plan
 from parsimony.flows.states import ending
 from parsimony.tasks.alarms import tell
@@ -27,6 +28,8 @@ from parsimony.tasks.registry.promise import certified_accuracy
 
 if TYPE_CHECKING:
     from prefect.client.schemas.objects import FlowRun
+
+log = logging.getLogger("parsimony.progress")
 
 SEARCH = "smallest-model/on-demand"
 NEW_DATA, DRIFTED, FALLEN = "parsimony.data.changed", "parsimony.data.drifted", "parsimony.champion.fallen"
@@ -80,7 +83,7 @@ def drift(
     """Look whether recent texts differ from those of the training, and say which words and labels moved."""
 
     def body() -> State[Any]:
-        with bundle_folder(model) as folder:
+        with bundle_folder(model, _note) as folder:
             texts = monitoring.Texts(recent=recent, training=training, text=text)
             result = monitoring.drift(folder, texts, monitoring.Limits(distinguished=limit))
         message = " ".join(monitoring.drift_lines(result))
@@ -103,7 +106,7 @@ def quality(
 
     def body() -> State[Any]:
         promised = certified_accuracy(registry(), model) - fall
-        with bundle_folder(model) as folder:
+        with bundle_folder(model, _note) as folder:
             result = monitoring.quality(
                 folder, monitoring.Labelled(source=labelled, text=text, label=label), promised, 0.95
             )
@@ -113,6 +116,11 @@ def quality(
         return Completed(name="Fallen" if result.has_fallen else "No fall", message=message)
 
     return ending(body)
+
+
+def _note(lines: Iterable[str]) -> None:
+    for line in lines:
+        log.warning("%s", line, extra={"stage": "registry", "detail": line, "left_s": None})
 
 
 def _sources(plan: Plan) -> list[str]:

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from parsimony.errors import PlanError
 from parsimony.flows import settings
-from parsimony.flows.cli.shared import Verbs, bundle_folder, takes_json, verb
+from parsimony.flows.champions import bundle_folder
+from parsimony.flows.cli.shared import Verbs, say, takes_json, verb
 
 
 def add(verbs: Verbs) -> None:
@@ -37,7 +38,7 @@ def bench(chosen: argparse.Namespace) -> int:
     if chosen.threads > (available := machine.usable_threads()):
         raise PlanError(f"--threads {chosen.threads}: this machine runs {available} at once")
     target = TargetSettings(name="here", threads=chosen.threads, p99_ms=None, peak_rss_bytes=None, size_bytes=None)
-    with bundle_folder(chosen.bundle) as folder:
+    with bundle_folder(chosen.bundle, say) as folder:
         benched = benches.bench(folder, texts, target)
     if chosen.json:
         print(json.dumps(bench_text.to_json(benched)))

@@ -8,7 +8,8 @@ from dataclasses import asdict
 from pathlib import Path
 
 from parsimony.errors import PlanError
-from parsimony.flows.cli.shared import Verbs, registry, say, takes_json, verb
+from parsimony.flows.champions import registry
+from parsimony.flows.cli.shared import Verbs, say, takes_json, verb
 
 
 def add(verbs: Verbs) -> None:

@@ -6,7 +6,8 @@ import argparse
 import json
 from dataclasses import asdict
 
-from parsimony.flows.cli.shared import Verbs, bundle_folder, share, takes_confidence, takes_json, verb
+from parsimony.flows.champions import bundle_folder
+from parsimony.flows.cli.shared import Verbs, say, share, takes_confidence, takes_json, verb
 
 
 def add(verbs: Verbs) -> None:
@@ -19,7 +20,7 @@ def add(verbs: Verbs) -> None:
     parser.add_argument("--text", default="text", metavar="COLUMN", help="the column of texts (default: text)")
     parser.add_argument(
         "--limit",
-        type=share,
+        type=_limit,
         default=0.6,
         metavar="SHARE",
         help="how many texts may be distinguished (default: 0.6; chance is 0.5)",
@@ -29,11 +30,21 @@ def add(verbs: Verbs) -> None:
     takes_json(parser, "print what was seen as JSON")
 
 
+def _limit(text: str) -> float:
+    """Return a share from one half, which is chance, to 1, which is excluded."""
+    value = share(text)
+    if value < 0.5:
+        raise argparse.ArgumentTypeError(
+            f"found {text!r}, expected at least 0.5: half is chance, so everything would be drift"
+        )
+    return value
+
+
 def drift(chosen: argparse.Namespace) -> int:
     """Print what was seen; 1 when the texts have drifted."""
     from parsimony.flows import monitoring
 
-    with bundle_folder(chosen.name) as folder:
+    with bundle_folder(chosen.name, say) as folder:
         result = monitoring.drift(
             folder,
             monitoring.Texts(recent=chosen.recent, training=chosen.training, text=chosen.text),

@@ -6,7 +6,8 @@ import argparse
 import json
 from dataclasses import asdict
 
-from parsimony.flows.cli.shared import Verbs, registry, say, takes_json, verb
+from parsimony.flows.champions import registry
+from parsimony.flows.cli.shared import Verbs, say, takes_json, verb
 
 
 def add(verbs: Verbs) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from parsimony.flows.cli.shared import Verbs, registry, takes_reason, verb
+from parsimony.flows.champions import registry
+from parsimony.flows.cli.shared import Verbs, takes_reason, verb
 
 
 def add(verbs: Verbs) -> None:

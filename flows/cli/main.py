@@ -32,6 +32,7 @@ from parsimony.flows.cli import (
     run,
     serve,
     up,
+    watch,
 )
 from parsimony.tasks.registry.secrets import without_secrets
 
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
 
 _VERBS = (
     run, plan, rotate, champion, history, rollback, review, hold, release, reconcile, predict, serve, report, audit, bench, drift,
-    quality, doctor, clean, up, deploy,
+    quality, doctor, clean, up, watch, deploy,
 )  # fmt: skip
 _EXIT_CODES = (
     "exit status: 0 promoted, waiting or kept, 1 nothing passed, a receipt that does not hold or a machine that is not fit, 2 bad plan, "

@@ -7,7 +7,8 @@ import json
 import re
 import sys
 
-from parsimony.flows.cli.shared import Verbs, bundle_folder, takes_json, verb
+from parsimony.flows.champions import bundle_folder
+from parsimony.flows.cli.shared import Verbs, say, takes_json, verb
 
 _BREAKS = re.compile(r"[\r\n\v\f]+")  # a label is one line
 
@@ -25,7 +26,7 @@ def predict(chosen: argparse.Namespace) -> int:
     """Print the label of each text, in the order of the texts."""
     from parsimony import load
 
-    with bundle_folder(chosen.name) as folder:
+    with bundle_folder(chosen.name, say) as folder:
         model = load(folder)
     for text in chosen.text or (line.rstrip("\n") for line in sys.stdin):
         shares = model.probabilities(text)

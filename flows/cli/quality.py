@@ -6,7 +6,8 @@ import argparse
 import json
 from dataclasses import asdict
 
-from parsimony.flows.cli.shared import Verbs, bundle_folder, registry, share, takes_confidence, takes_json, verb
+from parsimony.flows.champions import bundle_folder, registry
+from parsimony.flows.cli.shared import Verbs, say, share, takes_confidence, takes_json, verb
 
 
 def add(verbs: Verbs) -> None:
@@ -45,7 +46,7 @@ def quality(chosen: argparse.Namespace) -> int:
         from parsimony.tasks.registry.promise import certified_accuracy
 
         promised = certified_accuracy(registry(), chosen.name)
-    with bundle_folder(chosen.name) as folder:
+    with bundle_folder(chosen.name, say) as folder:
         labelled = monitoring.Labelled(source=chosen.labelled, text=chosen.text, label=chosen.label)
         result = monitoring.quality(folder, labelled, promised - chosen.fall, chosen.confidence)
     print(json.dumps(asdict(result)) if chosen.json else monitoring.quality_line(result))

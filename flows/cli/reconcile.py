@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from parsimony.errors import InfrastructureError
 from parsimony.flows import settings
-from parsimony.flows.cli.shared import Verbs, registry, say, verb
+from parsimony.flows.champions import registry
+from parsimony.flows.cli.shared import Verbs, say, verb
 
 if TYPE_CHECKING:
     from parsimony.tasks.registry.tracking import Registry

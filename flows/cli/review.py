@@ -8,7 +8,8 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from parsimony.errors import PlanError
-from parsimony.flows.cli.shared import Verbs, registry, takes_json, verb
+from parsimony.flows.champions import registry
+from parsimony.flows.cli.shared import Verbs, takes_json, verb
 
 if TYPE_CHECKING:
     from parsimony.decision.journal import JournalEntry

@@ -6,7 +6,8 @@ import argparse
 import json
 from dataclasses import asdict
 
-from parsimony.flows.cli.shared import Verbs, registry, takes_json, takes_reason, verb
+from parsimony.flows.champions import registry
+from parsimony.flows.cli.shared import Verbs, takes_json, takes_reason, verb
 
 
 def add(verbs: Verbs) -> None:

@@ -1,20 +1,15 @@
-"""What several verbs need: how a verb is declared, the registry, a bundle by name, the folder of a run."""
+"""What several verbs need: how a verb is declared, what is said beside a result, the folder of a run."""
 
 from __future__ import annotations
 
 import argparse
-import contextlib
 import sys
-import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 from parsimony.errors import PlanError
 from parsimony.flows import settings
-
-if TYPE_CHECKING:
-    from parsimony.tasks.registry.tracking import Registry
 
 Verbs: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
@@ -76,35 +71,6 @@ def share(text: str) -> float:
     if not 0.0 < value < 1.0:
         raise argparse.ArgumentTypeError(f"found {text!r}, expected a number between 0 and 1")
     return value
-
-
-def registry() -> Registry:
-    """Return the registry that the environment names; only to read where its folder cannot be written."""
-    return settings.look().registry
-
-
-@contextlib.contextmanager
-def bundle_folder(name: str) -> Iterator[Path]:
-    """Give a bundle's folder: a folder on disk, or the champion of a model, verified.
-
-    The champion is downloaded once and kept; where nothing can be kept, for as long as the block lasts.
-    """
-    if (Path(name) / "manifest.json").is_file():
-        yield Path(name)
-        return
-    from parsimony.files import is_complete
-    from parsimony.tasks.registry.promotion import cached, champion, kept_in
-
-    place, where = registry(), settings.look()
-    present = champion(place, name)
-    if present is None:
-        raise PlanError(f"{name!r} is neither a folder with a bundle nor a model with a champion")
-    store = where.home / "champions"
-    usable = where.writable or is_complete(kept_in(store, present.digest))
-    with contextlib.nullcontext(store) if usable else tempfile.TemporaryDirectory() as folder:
-        current, bundle = cached(place, name, Path(folder))
-        say(current.notes)
-        yield Path(bundle.folder)
 
 
 def say(lines: Iterable[str]) -> None:

@@ -1,4 +1,4 @@
-"""`parsimony up`: Prefect's server, MLflow's server and a worker on this machine."""
+"""`parsimony up`: Prefect's server, MLflow's server, a worker and a watcher on this machine."""
 
 from __future__ import annotations
 
@@ -59,8 +59,7 @@ def up(chosen: argparse.Namespace) -> int:
             deployed(Path.cwd(), plan)
             write_down(children, addresses)
             _print(addresses, "is up; Ctrl-C ends it")
-            worker = of_worker(children, addresses, home)
-            children.watch(lambda: children.start("worker", 0, worker), lambda line: say([line]))
+            children.watch(of_worker(children, addresses, home), lambda line: say([line]))
     return 0
 
 

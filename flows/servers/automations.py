@@ -21,6 +21,7 @@ TRIGGERS = {
     "parsimony.data.drifted": "Recent texts differ from those of the training.",
     "parsimony.champion.fallen": "A champion is less often right than was promised.",
 }
+ALARMS = {"parsimony.alias.moved": "An alias in MLflow was moved by hand; it follows its journal again."}
 # Which event tells of which outcome.
 HEADLINES = {"promoted": "promoted", "kept": "kept", "none": "failed", "waiting": "waiting"}
 # A beat every 30 s, the most that Prefect allows; a run is dead when two are missing, and a busy machine may be late with one.
@@ -29,7 +30,7 @@ HEARTBEAT_S, SILENCE_S = 30, 75
 
 def automations() -> tuple[AutomationCore, ...]:
     """Return all automations as they are shipped."""
-    told = {f"{EVENT}.{name}": words for name, words in EVENTS.items()} | TRIGGERS
+    told = {f"{EVENT}.{name}": words for name, words in EVENTS.items()} | TRIGGERS | ALARMS
     return (_dead_runs(), *(_told(event, words) for event, words in told.items()))
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from parsimony.measurement.parent import end_with_parent
 
 HOST = "127.0.0.1"
+BESIDE = ("worker", "watcher")  # what works for the servers, and is started again when it ends
 # What `up` tells its children, who read nothing else of it.
 POOL_VARIABLE, MLFLOW_VARIABLE, ARTIFACTS_VARIABLE = "PARSIMONY_POOL", "PARSIMONY_MLFLOW", "PARSIMONY_ARTIFACTS"
 
@@ -59,11 +60,18 @@ def _worker() -> None:
     asyncio.run(worker.start())
 
 
+def _watcher() -> None:
+    """Watch the registry until the process ends."""
+    from parsimony.flows.watch import keep_watching
+
+    keep_watching()
+
+
 def main(kind: str, parent: int, port: int) -> None:
-    """Be one of the servers; the port is the first line of standard output once it is bound."""
+    """Be one of them; the port of a server is the first line of standard output once it is bound."""
     end_with_parent(parent)
-    if kind == "worker":
-        _worker()
+    if kind in BESIDE:
+        {"worker": _worker, "watcher": _watcher}[kind]()
         return
     with listening(port) as listener:
         sys.stdout.write(f"{listener.getsockname()[1]}\n")

@@ -1,4 +1,4 @@
-"""Everything on one machine: Prefect's server, MLflow's server and a worker, as children that end with the process that started them."""
+"""Everything on one machine: Prefect's server, MLflow's server, a worker and a watcher, as children that end with the process that started them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from parsimony.files.locks import held
 from parsimony.flows.servers.automations import HEARTBEAT_S
 from parsimony.flows.servers.deployments import POOL
 from parsimony.flows.servers.postgres import Databases
-from parsimony.flows.servers.process import ARTIFACTS_VARIABLE, HOST, MLFLOW_VARIABLE, POOL_VARIABLE, listening
+from parsimony.flows.servers.process import ARTIFACTS_VARIABLE, BESIDE, HOST, MLFLOW_VARIABLE, POOL_VARIABLE, listening
 from parsimony.flows.settings import LOCK_VARIABLE
 from parsimony.tasks.registry.secrets import without_secrets
 
@@ -66,7 +66,7 @@ class Children:
             self.processes[kind] = subprocess.Popen(
                 [sys.executable, "-P", "-m", _PROCESS, kind, str(os.getpid()), str(port)],
                 stdin=subprocess.DEVNULL,
-                stdout=log if kind == "worker" else subprocess.PIPE,
+                stdout=log if kind in BESIDE else subprocess.PIPE,
                 stderr=log,
                 env={**os.environ, **environment},
                 start_new_session=True,
@@ -98,18 +98,23 @@ class Children:
             f"the {kind} process ended or does not answer: {without_secrets(said[-1].strip())[:200]}; the details are in {log}"
         )
 
-    def watch(self, start_worker: Callable[[], None], tell: Callable[[str], None]) -> None:
-        """Wait until a server ends, which is an InfrastructureError; a worker that ends is started again, unless it ends at once."""
-        start_worker()
-        begun = time.monotonic()
+    def watch(self, environment: Mapping[str, str], tell: Callable[[str], None]) -> None:
+        """Start worker and watcher, and wait until a server ends, which is an InfrastructureError; those two are started again, unless
+        they end at once.
+        """
+        begun: dict[str, float] = {}
         while True:
-            ended = [kind for kind, process in self.processes.items() if process.poll() is not None]
-            if ended and (ended != ["worker"] or time.monotonic() - begun < _WORKS_S):
+            for kind in BESIDE:
+                if kind in begun and self.processes[kind].poll() is None:
+                    continue
+                if kind in begun and time.monotonic() - begun[kind] < _WORKS_S:
+                    raise self.ended(kind)
+                if kind in begun:
+                    tell(f"the {kind} ended and is started again; its log is {self.folder / f'{kind}.log'}")
+                self.start(kind, 0, environment)
+                begun[kind] = time.monotonic()
+            if ended := [kind for kind in _HEALTH if self.processes[kind].poll() is not None]:
                 raise self.ended(ended[0])
-            if ended:
-                tell(f"the worker ended and is started again; its log is {self.folder / 'worker.log'}")
-                start_worker()
-                begun = time.monotonic()
             time.sleep(_LOOK_S)
 
     def end(self) -> None:
@@ -188,7 +193,7 @@ def write_down(children: Children, addresses: Addresses) -> None:
 
 
 def of_worker(children: Children, addresses: Addresses, home: Path) -> dict[str, str]:
-    """Return what a worker needs beside the environment of this process."""
+    """Return what worker and watcher need beside the environment of this process."""
     return {
         **addresses.environment,
         LOCK_VARIABLE: str(children.folder / _LOCK),

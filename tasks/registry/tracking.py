@@ -34,6 +34,7 @@ BUNDLE = "bundle"  # the folder of a candidate's bundle among its run's artifact
 _DATABASES = ("sqlite:///", "sqlite+", "postgresql", "mysql", "mssql")
 _DIGEST_CHARS = 36  # MLflow's limit for the digest of a data set
 _MAX_RUNS = 10_000
+_OF_TRAINING = {"mlflow.experimentKind": "custom_model_development"}  # MLflow opens its runs, not a page about traces
 _creation_lock = threading.Lock()  # the migrations of MLflow keep their state in module globals
 
 
@@ -104,7 +105,7 @@ def experiment_of(client: MlflowClient, registry: Registry, model: str) -> str:
         root = registry.artifacts
         location = None if root is None else (root / model).as_uri()
         try:
-            return str(client.create_experiment(model, artifact_location=location))
+            return str(client.create_experiment(model, artifact_location=location, tags=_OF_TRAINING))
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise

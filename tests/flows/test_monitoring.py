@@ -129,3 +129,9 @@ def test_the_verbs_print_what_was_seen_and_their_status_says_it(
     assert json.loads(capsys.readouterr().out)["right"] == 140
     assert main(["quality", str(bundle), new, "--promised", "0.95"]) == 1
     assert capsys.readouterr().out.startswith("The quality has fallen: ")
+
+
+def test_a_limit_below_chance_is_refused_with_the_remedy(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(["drift", "m", "recent.csv", "--training", "training.csv", "--limit", "0.4"])
+    assert "argument --limit: found '0.4', expected at least 0.5" in capsys.readouterr().err

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
+from servers_up import WAIT_S, Up, browser, family, start, until
 from tinymodels import PLAN_HEAD, tables, write_csv, write_tiny_base
 
 from parsimony.flows.cli.main import main
@@ -27,8 +23,6 @@ from parsimony.flows.servers import deployments
 pytestmark = [pytest.mark.flow, pytest.mark.slow, pytest.mark.long]
 
 ROOT = Path(__file__).parents[2]
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-WAIT_S = 900  # on a machine that is busy with other tests
 PLAN = f"""{PLAN_HEAD}[search]
 families = ["linear", "encoder"]
 [training]
@@ -37,120 +31,6 @@ epochs = 2
 margin = 0.3
 slice_margin = 0.3
 """
-
-
-@dataclass(frozen=True, kw_only=True)
-class Up:
-    """A running `parsimony up`, its home, and its two addresses."""
-
-    process: subprocess.Popen[str]
-    folder: Path
-    prefect: str
-    mlflow: str
-
-    def ask(self, path: str, body: object = None, *, method: str | None = None) -> Any:
-        data = None if body is None and method is None else json.dumps(body or {}, default=str).encode()
-        headers = {"Content-Type": "application/json"}
-        request = urllib.request.Request(f"{self.prefect}/api{path}", data, headers, method=method)
-        for _ in range(30):
-            try:
-                with urllib.request.urlopen(request, timeout=60) as reply:
-                    said = reply.read()
-                return json.loads(said) if said else None
-            except urllib.error.HTTPError as error:
-                if (
-                    error.code != 503
-                ):  # Prefect's word for a SQLite file that another request writes; its client asks again
-                    raise
-                time.sleep(1.0)
-        raise AssertionError(f"{path} was busy for half a minute")
-
-    def deployment(self, name: str) -> dict[str, Any]:
-        said: dict[str, Any] = self.ask(f"/deployments/name/{name}")
-        return said
-
-    def press(self, **changes: Any) -> dict[str, Any]:
-        """Press the button of the search, and return the run when it has ended."""
-        deployment = self.deployment("smallest-model/on-demand")
-        plan = {**deployment["parameters"]["plan"], **changes}
-        run = self.ask(f"/deployments/{deployment['id']}/create_flow_run", {"parameters": {"plan": plan}})
-        return self.ended(run["id"])
-
-    def ended(self, run: str) -> dict[str, Any]:
-        end = time.monotonic() + WAIT_S
-        while time.monotonic() < end:
-            state: dict[str, Any] = self.ask(f"/flow_runs/{run}")
-            if state["state_type"] in ("COMPLETED", "FAILED", "CRASHED", "CANCELLED"):
-                return state
-            time.sleep(0.5)
-        raise AssertionError(f"{state['name']} is {state['state_name']} after {WAIT_S} s: {self.log(run)}")
-
-    def schedule(self, name: str, moments: list[datetime]) -> str:
-        """Let a deployment run at these moments, and return its id."""
-        deployment: str = self.deployment(name)["id"]
-        schedules = [
-            {
-                "active": True,
-                "slug": f"at-{at:%H%M%S}",
-                "schedule": {"interval": 86400.0, "anchor_date": at.isoformat()},
-            }
-            for at in moments
-        ]
-        self.ask(f"/deployments/{deployment}/schedules", schedules)
-        return deployment
-
-    def due(self, deployment: str) -> list[dict[str, Any]]:
-        """Return the runs of a deployment's schedules that were due, the oldest first."""
-        wanted = {
-            "flow_runs": {"expected_start_time": {"before_": datetime.now(UTC).isoformat()}},
-            "deployments": {"id": {"any_": [deployment]}},
-            "sort": "EXPECTED_START_TIME_ASC",
-        }
-        return [run for run in self.ask("/flow_runs/filter", wanted) if run["auto_scheduled"]]
-
-    def log(self, run: str) -> str:
-        lines = self.ask("/logs/filter", {"logs": {"flow_run_id": {"any_": [run]}}, "sort": "TIMESTAMP_ASC"})
-        return "\n".join(line["message"] for line in lines)
-
-
-def family(home: Path) -> list[psutil.Process]:
-    """Return every process that works for this home."""
-    there = []
-    for process in psutil.process_iter():
-        try:
-            if process.environ().get("PARSIMONY_HOME") == str(home) and process.status() != psutil.STATUS_ZOMBIE:
-                there.append(process)
-        except psutil.Error:
-            continue
-    return there
-
-
-def start(folder: Path, *arguments: str) -> Up:
-    """Start `parsimony up` as from a terminal, and wait until it says where the servers are."""
-    environment = {k: v for k, v in os.environ.items() if not k.startswith(("PREFECT_", "MLFLOW_"))}
-    environment |= {"PARSIMONY_HOME": str(folder / "home"), "PREFECT_WORKER_QUERY_SECONDS": "1"}
-    environment["PREFECT_SERVER_SERVICES_SCHEDULER_LOOP_SECONDS"] = "5"  # 60 by itself
-    process = subprocess.Popen(
-        [
-            sys.executable,
-            "-m",
-            "parsimony.flows.cli.main",
-            "up",
-            *arguments,
-            "--prefect-port",
-            "0",
-            "--mlflow-port",
-            "0",
-        ],
-        cwd=folder,
-        env=environment,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout is not None
-    said = [process.stdout.readline() for _ in range(3)]
-    assert said[0] == "parsimony is up; Ctrl-C ends it\n", said
-    return Up(process=process, folder=folder, prefect=said[1].split()[1], mlflow=said[2].split()[1])
 
 
 @pytest.fixture(scope="module")
@@ -163,16 +43,6 @@ def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
     yield running
     running.process.kill()
     running.process.wait()
-
-
-def _until(what: Callable[[], Any]) -> Any:
-    """Return what a look gives as soon as it gives something."""
-    end = time.monotonic() + WAIT_S
-    while time.monotonic() < end:
-        if there := what():
-            return there
-        time.sleep(0.3)
-    raise AssertionError(f"nothing after {WAIT_S} s: {what()}")
 
 
 def status(address: str, **headers: str) -> int:
@@ -213,7 +83,7 @@ def test_a_port_that_another_program_has_is_named(
 
 def test_a_schedule_fires_and_promotes_and_says_so_at_a_glance(up: Up) -> None:
     deployment = up.schedule("smallest-model/weekly", [datetime.now(UTC) + timedelta(seconds=25)])
-    [due] = _until(lambda: up.due(deployment))
+    [due] = until(lambda: up.due(deployment))
     run = up.ended(due["id"])
     assert (run["state_type"], run["state_name"]) == ("COMPLETED", "Promoted"), up.log(run["id"])
     assert "goes into production" in run["state"]["message"]
@@ -228,7 +98,7 @@ def test_a_schedule_fires_and_promotes_and_says_so_at_a_glance(up: Up) -> None:
     assert len([line for line in front.splitlines() if line]) == 5
     assert f"]({up.mlflow}/#/models/tiny/versions/1)" in front and "## The ladder" in rest
     wanted = {"filter": {"event": {"prefix": ["parsimony.champion"]}}}
-    events = _until(lambda: up.ask("/events/filter", wanted)["events"])  # the server writes them down after a moment
+    events = until(lambda: up.ask("/events/filter", wanted)["events"])  # the server writes them down after a moment
     assert [event["event"] for event in events] == ["parsimony.champion.promoted"]
     assert _leads_back(up) == {f"{up.prefect}/runs/flow-run/{run['id']}"}
 
@@ -250,9 +120,8 @@ def test_a_person_fills_the_form_and_sees_the_decision(up: Up, tmp_path: Path) -
 
     checkpoints = up.folder / "home" / "checkpoints"
     before = {path: path.stat().st_mtime_ns for path in checkpoints.iterdir()}
-    browser = next(path for name in BROWSERS if (path := shutil.which(name)))
     with sync_playwright() as playwright:
-        page = playwright.chromium.launch(executable_path=browser, args=["--no-sandbox"]).new_page(
+        page = playwright.chromium.launch(executable_path=browser(), args=["--no-sandbox"]).new_page(
             viewport={"width": 1280, "height": 2400}
         )
         page.set_default_timeout(WAIT_S * 1000)
@@ -264,7 +133,7 @@ def test_a_person_fills_the_form_and_sees_the_decision(up: Up, tmp_path: Path) -
         assert "Seed" not in form  # the tables that the plan leaves out are folded
         page.screenshot(path=tmp_path / "form.png")
         page.get_by_role("button", name="Submit").click()
-        [pressed] = _until(lambda: [run for run in up.ask("/flow_runs/filter", {}) if _on(up, run)])
+        [pressed] = until(lambda: [run for run in up.ask("/flow_runs/filter", {}) if _on(up, run)])
         run = up.ended(pressed["id"])
         page.goto(f"{up.prefect}/v2/runs/flow-run/{run['id']}")
         page.get_by_text("Kept: unchanged").first.wait_for()
@@ -297,11 +166,27 @@ def test_of_missed_runs_the_newest_follows_and_the_others_say_so(up: Up) -> None
     up.ask(address, {"is_paused": True}, method="PATCH")  # as if no worker were there
     begun = datetime.now(UTC)
     deployment = up.schedule("smallest-model/weekly", [begun + timedelta(seconds=s) for s in (25, 26, 27)])
-    _until(lambda: len(up.due(deployment)) == 4)
+    until(lambda: len(up.due(deployment)) == 4)
     up.ask(address, {"is_paused": False}, method="PATCH")
     runs = [up.ended(run["id"]) for run in up.due(deployment) if run["expected_start_time"] > begun.isoformat()]
     assert [run["state_name"] for run in runs] == ["Skipped", "Skipped", "Kept: unchanged"]
     assert all("follows instead" in run["state"]["message"] for run in runs[:2])
+
+
+def test_an_alias_that_is_deleted_by_hand_is_healed_and_both_pages_say_so(up: Up) -> None:
+    import mlflow
+
+    client = mlflow.MlflowClient(up.mlflow)
+    client.delete_registered_model_alias("tiny", "champion")
+    until(lambda: "champion" in client.get_registered_model("tiny").aliases)
+    [run] = until(lambda: [run for run in up.ask("/flow_runs/filter", {}) if run["state_name"] == "Mended"])
+    told = "the alias champion of tiny named nothing and follows the journal again, to version 1"
+    assert (run["name"], run["state"]["message"]) == ("tiny: done", f"tiny: {told}")
+    assert client.get_registered_model("tiny").tags["alarm"].endswith(told)
+    wanted = {"filter": {"event": {"prefix": ["parsimony.alias"]}}}
+    assert [event["payload"]["lines"] for event in until(lambda: up.ask("/events/filter", wanted)["events"])] == [
+        [told]
+    ]
 
 
 FIELDS = ("entrypoint", "description", "tags", "work_pool_name", "work_queue_name", "enforce_parameter_schema")
@@ -340,7 +225,7 @@ def _listed(up: Up) -> list[dict[str, Any]]:
 def test_nothing_is_left_of_an_up_that_is_killed_and_nothing_of_one_that_ctrl_c_ends(up: Up) -> None:
     home = up.folder / "home"
     up.ask(f"/deployments/{up.deployment('reconcile/every-minute')['id']}/create_flow_run", {})
-    _until(lambda: [p for p in family(home) if "prefect.engine" in " ".join(p.cmdline())])
+    until(lambda: [p for p in family(home) if "prefect.engine" in " ".join(p.cmdline())])
     up.process.kill()
     _assert_gone(home)
     again = start(up.folder)
@@ -351,4 +236,4 @@ def test_nothing_is_left_of_an_up_that_is_killed_and_nothing_of_one_that_ctrl_c_
 
 
 def _assert_gone(home: Path) -> None:
-    _until(lambda: not family(home))
+    until(lambda: not family(home))
