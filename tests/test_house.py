@@ -346,7 +346,7 @@ def test_every_path_that_the_settings_and_the_makefile_name_is_there() -> None:
     mutated = tools["mutmut"]
     paths = [*mutated["only_mutate"], *mutated["pytest_add_cli_args_test_selection"]]  # type: ignore[misc]
     paths += [path for group in tools["setuptools"]["data-files"].values() for path in group]  # type: ignore[attr-defined]
-    paths += re.findall(r"\b(?:flows|docs|benchmarks)/[\w/-]+\.\w+", makefile)
+    paths += re.findall(r"\b(?:tests/)?(?:flows|docs|benchmarks)/[\w/-]+\.\w+", makefile)
     assert [path for path in paths if not (ROOT / path).is_file()] == []
     modules = re.findall(r"-m (parsimony\.[\w.]+)", makefile)
     assert modules == ["parsimony.audit.simulation_page", "parsimony.audit.replay", "parsimony.audit.instrument"]
