@@ -153,7 +153,7 @@ def measured(name: str, path: str, command: Sequence[str], place: tuple[str, flo
         address = http_load.address_of(f"http://127.0.0.1:{port}/{path}")
         first_s = _first(address, begun)
         one, several = http_load.every(address, SAMPLE_TEXTS, seconds)[:2]
-        with http_load._open(address, 1) as connections:
+        with http_load.opened(address, 1) as connections:
             before = _used_s(process.pid)
             count = http_load.closed_loop(
                 connections, [address.request(text) for text in SAMPLE_TEXTS], seconds
@@ -176,7 +176,7 @@ def _first(address: http_load.Address, begun: float) -> float:
     """Return after how many seconds the first response came."""
     while time.perf_counter() - begun < 120:
         try:
-            with http_load._open(address, 1) as connections:
+            with http_load.opened(address, 1) as connections:
                 if http_load.closed_loop(connections, [address.request("a text")], 0.0).statuses[200] or _asked(
                     address
                 ):
@@ -187,7 +187,7 @@ def _first(address: http_load.Address, begun: float) -> float:
 
 
 def _asked(address: http_load.Address) -> bool:
-    with http_load._open(address, 1) as connections:
+    with http_load.opened(address, 1) as connections:
         return bool(http_load.closed_loop(connections, [address.request("a text")], 1e-3).statuses[200])
 
 

@@ -45,6 +45,7 @@ def _infer(text: str) -> object:
     }
 
 
+Seen = Callable[[int, bytes], None]
 # What a text becomes, by the last part of the address.
 BODIES: dict[str, Callable[[str], object]] = {"predict": _predict, "invocations": _invocations, "infer": _infer}
 
@@ -80,10 +81,10 @@ def address_of(url: str, token: str = "") -> Address:
 def every(address: Address, texts: Sequence[str], seconds: float = _SECONDS) -> tuple[Scenario, ...]:
     """Measure a server with one connection, with eight, and under random arrivals at shares of what eight get done."""
     asked = [address.request(texts[i]) for i in mixed(texts)]
-    with _open(address, 1) as connections:
+    with opened(address, 1) as connections:
         closed_loop(connections, asked, _WARM_S)
         one = closed_loop(connections, asked, seconds)
-    with _open(address, CONNECTIONS) as connections:
+    with opened(address, CONNECTIONS) as connections:
         several = closed_loop(connections, asked, seconds)
     capacity = several.per_second
     scenarios = [
@@ -91,7 +92,7 @@ def every(address: Address, texts: Sequence[str], seconds: float = _SECONDS) -> 
         several.scenario(f"{CONNECTIONS} connections", "response", ""),
     ]
     for share in LOADS:
-        with _open(address, OPEN_CONNECTIONS) as connections:
+        with opened(address, OPEN_CONNECTIONS) as connections:
             responses = open_loop(connections, asked, share * capacity, seconds)
         note = f"{share * capacity:,.0f} arrivals a second at random, {share:.0%} of what {CONNECTIONS} connections get done"
         scenarios.append(responses.scenario(f"open loop {share:.0%}", "response", note))
@@ -136,10 +137,11 @@ class Responses:
 
 @dataclass(slots=True, kw_only=True)
 class Connection:
-    """A kept-alive connection, and since when its request is in the server's hands."""
+    """A kept-alive connection, which request it carries, and since when that is in the server's hands."""
 
     stream: socket.socket
     since: float = 0.0
+    number: int = 0
     received: bytes = b""
 
 
@@ -150,16 +152,23 @@ def closed_loop(connections: Sequence[Connection], asked: Sequence[bytes], secon
 
 
 def open_loop(
-    connections: Sequence[Connection], asked: Sequence[bytes], per_second: float, seconds: float, seed: int = 0
+    connections: Sequence[Connection],
+    asked: Sequence[bytes],
+    per_second: float,
+    seconds: float,
+    seen: Seen | None = None,
 ) -> Responses:
-    """Send at random moments (Poisson), whether or not responses are there."""
-    gaps = np.random.default_rng(seed).exponential(1 / per_second, max(1, int(per_second * seconds)))
+    """Send at random moments (Poisson), whether or not responses are there; `seen` gets each response with its request's place."""
+    gaps = np.random.default_rng(0).exponential(1 / per_second, max(1, int(per_second * seconds)))
     moments = deque((time.perf_counter() + np.cumsum(gaps)).tolist())
-    return _driven(connections, asked, lambda: moments.popleft() if moments else None)
+    return _driven(connections, asked, lambda: moments.popleft() if moments else None, seen)
 
 
 def _driven(
-    connections: Sequence[Connection], asked: Sequence[bytes], next_moment: Callable[[], float | None]
+    connections: Sequence[Connection],
+    asked: Sequence[bytes],
+    next_moment: Callable[[], float | None],
+    seen: Seen | None = None,
 ) -> Responses:
     """Send requests at their moments, until there is none and every response has come."""
     responses, begun, number = Responses(), time.perf_counter(), 0
@@ -172,16 +181,18 @@ def _driven(
             now = time.perf_counter()
             while idle and moment is not None and moment <= now:
                 connection = idle.popleft()
-                connection.since = moment
-                connection.stream.sendall(asked[number % len(asked)])
+                connection.since, connection.number = moment, number % len(asked)
+                connection.stream.sendall(asked[connection.number])
                 number, moment = number + 1, next_moment()
             waits = _LONGEST_WAIT_S if moment is None or not idle else max(0.0, moment - time.perf_counter())
             ready = selector.select(waits)
             if not ready and waits == _LONGEST_WAIT_S:
                 raise InfrastructureError(f"the server does not respond within {_LONGEST_WAIT_S:g} s")
             for key, _ in ready:
-                if (status := _received(key.data)) is not None:
-                    _count(responses, key.data, status)
+                if (response := _received(key.data)) is not None:
+                    _count(responses, key.data, int(response[9:12]))
+                    if seen is not None:
+                        seen(key.data.number, response)
                     idle.append(key.data)
     responses.wall_s = time.perf_counter() - begun
     return responses
@@ -193,8 +204,8 @@ def _count(responses: Responses, connection: Connection, status: int) -> None:
         responses.durations_ms.append((time.perf_counter() - connection.since) * 1e3)
 
 
-def _received(connection: Connection) -> int | None:
-    """Read what has come; return the status once the response is whole."""
+def _received(connection: Connection) -> bytes | None:
+    """Read what has come; return the response once it is whole."""
     piece = connection.stream.recv(1 << 16)
     if not piece:
         raise InfrastructureError("the server closed a connection before its response was whole")
@@ -207,12 +218,13 @@ def _received(connection: Connection) -> int | None:
         raise InfrastructureError("the server's response has no content-length; it cannot be measured")
     if len(body) < int(lengths[0]):
         return None
-    connection.received = b""
-    return int(head[9:12])
+    whole, connection.received = connection.received, b""
+    return whole
 
 
 @contextmanager
-def _open(address: Address, count: int) -> Iterator[list[Connection]]:
+def opened(address: Address, count: int) -> Iterator[list[Connection]]:
+    """Open connections that stay; InfrastructureError when the server refuses one or ends it."""
     connections: list[Connection] = []
     try:
         for _ in range(count):
