@@ -32,7 +32,7 @@ from parsimony.measurement.scenarios.bench import SAMPLE_TEXTS
 from parsimony.tasks.registry.promotion import history, rollback
 
 SERVER_CORE, CLIENT_CORE = 0, 1
-LOAD, OVERLOAD, OVERLOAD_S, OVERLOAD_CONNECTIONS = 0.7, 3.0, 20.0, 256
+LOAD, OVERLOAD, OVERLOAD_S, OVERLOAD_CONNECTIONS = 0.7, 3.0, 20.0, 512
 NEAR = 1.5  # the median is back to normal below this many times what it was
 _LOOKED_S = 20.0
 
