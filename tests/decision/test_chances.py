@@ -37,6 +37,21 @@ def test_an_outlook_by_hand() -> None:
     assert outlook.words == 0.0
 
 
+def test_an_outlook_on_a_small_split_by_hand() -> None:
+    """6 of 24 rows differ, all are lost: of its like count a third of the rows and a fourth, 8 and 6."""
+    entry = compared("student", 1, -0.25, 0.25, rows=24)
+    usual = (6 + 0.01 * 300) / 324, (6 + 0.62 * 30) / 36
+    weight = 6 + 8 * usual[0]
+    discordance, lost = weight / 32, (6 + 6 * usual[1]) / 12
+    loss, error = (2 * lost - 1) * discordance, discordance / 3000
+    variance = 4 * discordance**2 * lost * (1 - lost) / 9 + loss**2 * (1 / weight + 0.09)
+    outlook = outlooks([entry], QUESTION)["student"]
+    assert outlook.mean == pytest.approx((0.01 - loss) / math.sqrt(error), rel=1e-6)
+    assert outlook.spread == pytest.approx(math.sqrt(1 + variance / error), rel=1e-6)
+    harder = outlooks([entry], replace(QUESTION, shift=Shift(discordance=100.0)))["student"]  # all rows differ at most
+    assert harder.mean == pytest.approx((0.01 - (2 * lost - 1)) / math.sqrt(1 / 3000), rel=1e-6)
+
+
 def test_the_chance_is_that_of_a_normal_number_beyond_the_quantile() -> None:
     assert Outlook(mean=1.6448536, spread=3.0).chance(0.95) == pytest.approx(0.5, abs=1e-6)
     assert Outlook(mean=3.6448536, spread=2.0).chance(0.95) == pytest.approx(0.8413447, abs=1e-6)
