@@ -33,7 +33,7 @@ from parsimony.flows.cli import main as cli
 from parsimony.graphs import rewrite
 
 ROOT = Path(__file__).parents[1]
-_NOT_OURS = {"mutants", "build", "dist"}
+_NOT_OURS = {"mutants", "build", "dist", "node_modules"}
 PAGES = sorted(
     path.relative_to(ROOT).as_posix()
     for path in ROOT.rglob("*.md")

@@ -25,7 +25,7 @@ from parsimony.graphs import rewrite
 _LARGEST_BLOCK, _LEAST_BLOCK = 64, 16
 LOWEST, HIGHEST = -8, 7
 # Each half of a byte is moved to the upper four bits, where the sign of a byte is: what is read there is 16 times the number.
-_SHARED = {
+_SHARED: dict[str, np.ndarray] = {
     "4bit.half": np.array(4, dtype=np.uint8),
     "4bit.upper": np.array(0xF0, dtype=np.uint8),
     "4bit.sixteenth": np.array(1 / 16, dtype=np.float32),

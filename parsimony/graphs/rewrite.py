@@ -53,6 +53,14 @@ def _is_float_matrix(tensor: onnx.TensorProto) -> bool:
     return tensor.data_type == onnx.TensorProto.FLOAT and rows > 1 and bool(np.prod(tensor.dims) > SMALL)
 
 
+def token_inputs() -> list[onnx.ValueInfoProto]:
+    """Return the inputs of a graph that reads tokens: `input_ids` and `attention_mask`, int64 [batch, tokens]."""
+    shape = ["batch", "tokens"]
+    return [
+        helper.make_tensor_value_info(name, onnx.TensorProto.INT64, shape) for name in ("input_ids", "attention_mask")
+    ]
+
+
 def replace_constant(model: onnx.ModelProto, name: str, value: np.ndarray) -> None:
     """Give a constant of the graph a new value."""
     tensor = initializers(model)[name]

@@ -125,11 +125,13 @@ def _graph(weights: np.ndarray, coefficients: np.ndarray, bias: np.ndarray) -> o
         "tiny": np.array([1e-12], dtype=np.float32),
         "bias": bias,
     }
-    info, numbers = helper.make_tensor_value_info, onnx.TensorProto
-    inputs = [info(name, numbers.INT64, ["batch", "tokens"]) for name in ("input_ids", "attention_mask")]
-    logits = info("logits", numbers.FLOAT, ["batch", len(bias)])
-    stored = [numpy_helper.from_array(value, name) for name, value in constants.items()]
-    graph = helper.make_graph(nodes, "linear", inputs, [logits], stored)
+    graph = helper.make_graph(
+        nodes,
+        "linear",
+        rewrite.token_inputs(),
+        [helper.make_tensor_value_info("logits", onnx.TensorProto.FLOAT, ["batch", len(bias)])],
+        [numpy_helper.from_array(value, name) for name, value in constants.items()],
+    )
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=9)
 
 

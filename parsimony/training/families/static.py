@@ -158,13 +158,11 @@ def _spread(table: np.ndarray, known: Sequence[int], vocabulary: int) -> np.ndar
 
 def _graph(rows: np.ndarray, weight: np.ndarray, bias: np.ndarray) -> onnx.ModelProto:
     """Return the graph: the mean of the rows of a text's tokens, times a matrix [classes, width]."""
-    inputs = [
-        helper.make_tensor_value_info(name, onnx.TensorProto.INT64, ["batch", "tokens"])
-        for name in ("input_ids", "attention_mask")
-    ]
     states = helper.make_tensor_value_info("states", onnx.TensorProto.FLOAT, ["batch", "tokens", rows.shape[1]])
     nodes = [helper.make_node("Gather", ["tokens", "input_ids"], ["states"], name="states")]
-    graph = helper.make_graph(nodes, "static", inputs, [states], [numpy_helper.from_array(rows, "tokens")])
+    graph = helper.make_graph(
+        nodes, "static", rewrite.token_inputs(), [states], [numpy_helper.from_array(rows, "tokens")]
+    )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=9)
     rewrite.add_mean_head(model, weight, bias)
     return model
