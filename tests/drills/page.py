@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import tempfile
@@ -62,7 +63,8 @@ def _page(tables_of: dict[str, list[Row]]) -> str:
     lines = [
         "# Operation, tried",
         "",
-        f"`make drill` wrote this page: `parsimony up` with real servers, a real worker and real searches of a tiny model. {here.cpu}, {datetime.now(UTC):%Y-%m-%d}.",
+        "The drills of `make drill`: `parsimony up` with real servers, a real worker and real searches of a tiny model, while something goes wrong. "
+        f"{here.cpu}, {os.cpu_count()} cores with a load of {os.getloadavg()[0]:.0f}, {datetime.now(UTC):%Y-%m-%d}; on a quiet machine everything takes less.",
         "",
     ]
     for name, rows in tables_of.items():

@@ -74,6 +74,12 @@ def without_assistant(page: Page) -> None:
         page.get_by_text("MLflow Assistant").first.wait_for(state="hidden")
 
 
+def submit(page: Page) -> None:
+    """Press the button below a form, and wait until the page of the deployment follows."""
+    page.get_by_role("button", name="Submit").click()
+    page.wait_for_url(re.compile(r"/deployments/deployment/[^/]+$"))
+
+
 def pressed(up: Up, name: str) -> dict[str, Any]:
     """Return the newest run of a deployment once there is one that has not ended."""
     there: str = up.deployment(name)["id"]
@@ -91,11 +97,12 @@ def asked(up: Up, page: Page) -> dict[str, Any]:
     approval = page.get_by_label("Select Approval", exact=True)
     approval.click()
     page.get_by_role("option", name="mlflow").click()
+    page.get_by_role("listbox").wait_for(state="hidden")
     assert approval.inner_text() == "mlflow"
     page.get_by_label("Label", exact=True).scroll_into_view_if_needed()
     page.mouse.wheel(0, -10_000)
     shot(page, "prefect-form")
-    page.get_by_role("button", name="Submit").click()
+    submit(page)
     run = pressed(up, button)
     page.goto("about:blank")  # a page that follows the run takes as much of a core as the run
     until(lambda: "evaluate" in up.log(run["id"]))
@@ -158,7 +165,7 @@ def test_a_person_goes_back_with_the_form_of_the_rollback(up: Up, page: Page, as
     page.get_by_label("model", exact=True).fill(MODEL)
     page.get_by_label("reason", exact=True).fill("it fails on travel")
     shot(page, "prefect-rollback")
-    page.get_by_role("button", name="Submit").click()
+    submit(page)
     run = up.ended(pressed(up, button)["id"])
     assert run["state_name"] == "Rolled back", up.log(run["id"])
     assert run["state"]["message"] == f"Version 1 of {MODEL} is in production: it fails on travel"
