@@ -13,11 +13,15 @@ JOBS ?= auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 # Pages are looked at in a real browser; where there is none, those tests are left out, and this is said.
 BROWSER := $(shell command -v chromium || command -v chromium-browser || command -v google-chrome)
 
-.PHONY: help setup demo test test-long check lint types simulate replay instrument mutate storm drill screenshots bench clean
+# Images are built and run where buildah, podman and runc are (apt-get install buildah podman runc debootstrap).
+CONTAINERS := $(and $(shell command -v buildah),$(shell command -v podman),$(shell command -v runc))
+
+.PHONY: help setup demo test test-long images check lint types simulate replay instrument mutate storm drill screenshots bench clean
 help:
 	@echo "make demo   run the pipeline on the built-in data"
 	@echo "make test   the tests          make check  lint, types and quick tests"
 	@echo "make test-long   the tests that take longest: other stages, other bodies, many repetitions"
+	@echo "make images   build the images of docker/ with buildah, as root (BASE=image)"
 	@echo "make simulate   how often the decision is wrong, and how often it finds what is there"
 	@echo "make replay   what each rule makes of kept runs (HOMES=\"one another\")"
 	@echo "make mutate   how many changes to the arithmetic of the decision its tests notice"
@@ -49,7 +53,16 @@ else
 endif
 
 test-long: $(READY)
+ifeq ($(CONTAINERS),)
+	@echo "no buildah, podman and runc on this machine: the tests marked 'containers' are left out"
+	@$(BIN)/pytest -n $(JOBS) -m "long and not containers"
+else
 	@$(BIN)/pytest -n $(JOBS) -m long
+endif
+
+# As root; BASE names the image to build on, OPTIONS goes to buildah (docker/build.sh). Minutes, and as many gigabytes.
+images:
+	@docker/build.sh serve worker train
 
 check: lint types
 	@$(BIN)/pytest -m "not slow and not flow and not browser"

@@ -1,14 +1,19 @@
-"""The files of docker/, held to the code: what they copy is there, what they run is a command, nobody is root."""
+"""The files of docker/, held to the code and to the specifications of compose and Kubernetes; test_images.py builds and runs them."""
 
 from __future__ import annotations
 
 import importlib.util
+import json
 import re
+import subprocess
+import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from packaging.requirements import Requirement
 
 from parsimony.flows.cli import main as cli
 
@@ -20,13 +25,49 @@ MANIFESTS: list[dict[str, Any]] = list(yaml.safe_load_all((FOLDER / "kubernetes.
 OURS = {name: each for name, each in COMPOSE["services"].items() if str(each["image"]).startswith("parsimony-")}
 
 
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+EXTRAS = {"serve": "serve", "worker": "servers", "train": "demo,servers"}
+
+
 @pytest.mark.parametrize("path", IMAGES, ids=lambda path: path.stem)
 def test_an_image_is_built_on_a_base_of_ones_choice_and_runs_as_nobody(path: Path) -> None:
     lines = path.read_text(encoding="utf-8").splitlines()
     assert [line for line in lines if line.startswith("FROM")] == ["FROM ${BASE} AS build", "FROM ${BASE}"]
-    assert "ARG BASE=python:3.11-slim" in lines and "USER 65532:65532" in lines
-    copied = [word for line in lines if line.startswith("COPY") and "--from" not in line for word in line.split()[1:-1]]
-    assert copied and all((ROOT / name).exists() for name in copied)
+    assert "ARG BASE=python:3.11-slim" in lines and "USER 65532:65532" in lines and "STOPSIGNAL SIGTERM" in lines
+    assert [line for line in lines if line.startswith("COPY")] == ["COPY . /src/", "COPY --from=build /app /app"]
+    assert f'LABEL org.opencontainers.image.title="parsimony-{path.name.split(".")[0]}" \\' in lines
+
+
+def test_a_build_sees_what_the_wheel_is_made_of_and_nothing_else() -> None:
+    patterns = [line for line in (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines() if line[0] != "#"]
+    folders = {name.split(".")[0] for name in PROJECT["tool"]["setuptools"]["packages"]}
+    folders |= set(PROJECT["tool"]["setuptools"]["package-dir"].values())
+    folders |= {name.split("/")[0] for names in PROJECT["tool"]["setuptools"]["data-files"].values() for name in names}
+    files = {"pyproject.toml", "requirements.lock", "LICENSE", PROJECT["project"]["readme"]}
+    assert patterns[0] == "*" and patterns[-1] == "**/__pycache__"
+    assert set(patterns[1:-1]) == {f"!{name}" for name in folders | files}
+
+
+def _needed(extras: str) -> set[str]:
+    """Return the names of the packages that these extras of ours ask for."""
+    names: set[str] = {Requirement(line).name for line in PROJECT["project"]["dependencies"]}
+    for extra in extras.split(","):
+        for line in PROJECT["project"]["optional-dependencies"][extra]:
+            needed = Requirement(line)
+            names |= _needed(",".join(needed.extras)) if needed.name == "parsimony" else {needed.name}
+    return names
+
+
+@pytest.mark.parametrize("path", IMAGES, ids=lambda path: path.stem)
+def test_an_image_installs_this_wheel_in_the_versions_of_the_lock(path: Path) -> None:
+    text, extras = path.read_text(encoding="utf-8"), EXTRAS[path.name.split(".")[0]]
+    pinned = {line.split("==")[0].lower() for line in (ROOT / "requirements.lock").read_text().splitlines()}
+    assert f'"$(echo /wheels/*.whl)[{extras}]"' in text and _needed(extras) | {"setuptools"} <= pinned
+    assert (
+        text.count("pip install") == text.count("-c /src/requirements.lock")
+        and "://" not in text.split("HEALTHCHECK")[0]
+    )
+    assert ("torch" in _needed(extras)) == (path.name == "train.Dockerfile")
 
 
 def test_the_image_that_serves_has_a_health_check_and_starts_a_server() -> None:
@@ -34,7 +75,32 @@ def test_the_image_that_serves_has_a_health_check_and_starts_a_server() -> None:
     assert "/v2/health/ready" in text.split("HEALTHCHECK")[1]
     command = yaml.safe_load(re.findall(r"^CMD (\[.*\])$", text, re.MULTILINE)[0])
     assert cli.parser().parse_args(command).name == "/opt/ml/model"
-    assert "[serve]" in text and "torch" not in text.split("FROM")[1]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("word", ["read_only", "read_onyl"])
+def test_compose_knows_every_key_of_its_file_and_would_say_so_otherwise(word: str, tmp_path: Path) -> None:
+    path = tmp_path / "compose.yaml"
+    path.write_text((FOLDER / "compose.yaml").read_text(encoding="utf-8").replace("read_only", word), encoding="utf-8")
+    command = (sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec", path)
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert ("read_onyl" in done.stdout, done.returncode) == (word == "read_onyl", int(word == "read_onyl"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("manifest", MANIFESTS, ids=lambda manifest: manifest["kind"])
+def test_kubernetes_knows_every_key_of_a_manifest_and_misses_none(manifest: dict[str, Any]) -> None:
+    from kubernetes.client import models
+
+    known = {
+        "apps/v1/Deployment": models.V1Deployment,
+        "v1/Service": models.V1Service,
+        "autoscaling/v2/HorizontalPodAutoscaler": models.V2HorizontalPodAutoscaler,
+    }[f"{manifest['apiVersion']}/{manifest['kind']}"]
+    known.model_validate_json(json.dumps(manifest), strict=True, by_alias=True, by_name=False)
+    misspelt = {**manifest, "spec": {**manifest["spec"], "selektor": {}}}
+    with pytest.raises(ValueError, match="selektor"):
+        known.model_validate_json(json.dumps(misspelt), strict=True, by_alias=True, by_name=False)
 
 
 @pytest.mark.parametrize("name", OURS)
@@ -50,7 +116,7 @@ def test_every_service_waits_for_one_that_is_there_and_has_a_health_check_where_
     services = COMPOSE["services"]
     for each in services.values():
         for other, wanted in each.get("depends_on", {}).items():
-            assert wanted["condition"] == "service_started" or "healthcheck" in services[other]
+            assert wanted["condition"] != "service_healthy" or "healthcheck" in services[other]
     assert all(volume.split(":")[0] in COMPOSE["volumes"] for s in OURS.values() for volume in s.get("volumes", ()))
 
 

@@ -23,7 +23,8 @@ _TELEMETRY = {
     "ORT_DISABLE_TELEMETRY": ("1",),
     "PREFECT_SERVER_ANALYTICS_ENABLED": ("false", "0"),
 }
-_EXTRAS = ("", "train", "flow")
+# What this package asks for where it trains, and where it only works for Prefect, which is known by the missing torch.
+_TRAINS, _WORKS = ("", "train", "flow"), ("", "worker")
 
 
 def packages() -> Iterator[Diagnosis]:
@@ -38,7 +39,8 @@ def _unmet(root: str) -> Iterator[Diagnosis]:
     """Yield requirements that the installed versions do not meet, of a package and of all below it."""
     from packaging.requirements import Requirement
 
-    waiting: list[tuple[str, tuple[str, ...]]] = [(root, _EXTRAS)]
+    trains = _version("torch") is not None or _version("great_expectations") is not None
+    waiting: list[tuple[str, tuple[str, ...]]] = [(root, _TRAINS if trains else _WORKS)]
     known = set[tuple[str, tuple[str, ...]]]()
     while waiting:
         name, extras = waiting.pop()

@@ -183,8 +183,12 @@ def test_the_packages_that_are_installed_here_go_together() -> None:
 
 
 def test_a_package_that_another_one_does_not_go_with_is_named_with_what_to_install(tmp_path: Path) -> None:
-    """A folder of descriptions stands for an environment: the package asks for a library that is too old, and for one that is not there."""
-    described = {"parsimony": ["alpha>=2", "beta"], "alpha": [], "fastapi": [], "prefect": []}
+    """A folder of descriptions stands for an environment: the package asks for a library that is too old, and for two that are not there.
+
+    There is no torch, so it is that of a worker, which needs nothing that trains.
+    """
+    needed = ["alpha>=2", "beta", 'gamma; extra == "worker"', 'delta; extra == "train"']
+    described = {"parsimony": needed, "alpha": [], "fastapi": [], "prefect": []}
     versions = {"parsimony": "1", "alpha": "1.9", "fastapi": "0.165.0", "prefect": "3.8.8"}
     for name, needs in described.items():
         folder = tmp_path / f"{name}-{versions[name]}.dist-info"
@@ -203,6 +207,7 @@ def test_a_package_that_another_one_does_not_go_with_is_named_with_what_to_insta
     assert said == [
         "wrong|parsimony asks for alpha>=2, 1.9 is installed|pip install 'alpha>=2'",
         "wrong|parsimony asks for beta, which is not installed|pip install 'beta'",
+        "wrong|parsimony asks for gamma, which is not installed|pip install 'gamma'",
         "wrong|fastapi 0.165.0 with prefect 3.8.8: Prefect's server does not start|pip install 'prefect>=3.9.1'",
     ]
 
