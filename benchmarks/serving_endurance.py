@@ -149,15 +149,15 @@ def _served(model: str) -> Iterator[tuple[subprocess.Popen[bytes], http_load.Add
 
 def _until(address: http_load.Address, asked: list[bytes], version: str) -> None:
     """Wait until a version answers; any one when it is not named."""
-    seen: list[str] = []
+    heard: list[str] = []
     begun = time.monotonic()
-    while not seen or version not in ("", seen[-1]):
+    while not heard or version not in ("", heard[-1]):
         if time.monotonic() - begun > 60:
             raise SystemExit(f"version {version} is not served after a minute")
         time.sleep(0.2)
         try:
             with http_load.opened(address, 1) as connections:
-                http_load.open_loop(connections, asked, 10, 0.1, lambda _, response: seen.append(_version(response)))
+                http_load.open_loop(connections, asked, 10, 0.1, lambda _, response: heard.append(_version(response)))
         except InfrastructureError:
             continue
 

@@ -45,7 +45,7 @@ def _infer(text: str) -> object:
     }
 
 
-Seen = Callable[[int, bytes], None]
+OnResponse = Callable[[int, bytes], None]
 # What a text becomes, by the last part of the address.
 BODIES: dict[str, Callable[[str], object]] = {"predict": _predict, "invocations": _invocations, "infer": _infer}
 
@@ -156,19 +156,19 @@ def open_loop(
     asked: Sequence[bytes],
     per_second: float,
     seconds: float,
-    seen: Seen | None = None,
+    on_response: OnResponse | None = None,
 ) -> Responses:
-    """Send at random moments (Poisson), whether or not responses are there; `seen` gets each response with its request's place."""
+    """Send at random moments (Poisson), whether or not responses are there; `on_response` gets each response with its request's place."""
     gaps = np.random.default_rng(0).exponential(1 / per_second, max(1, int(per_second * seconds)))
     moments = deque((time.perf_counter() + np.cumsum(gaps)).tolist())
-    return _driven(connections, asked, lambda: moments.popleft() if moments else None, seen)
+    return _driven(connections, asked, lambda: moments.popleft() if moments else None, on_response)
 
 
 def _driven(
     connections: Sequence[Connection],
     asked: Sequence[bytes],
     next_moment: Callable[[], float | None],
-    seen: Seen | None = None,
+    on_response: OnResponse | None = None,
 ) -> Responses:
     """Send requests at their moments, until there is none and every response has come."""
     responses, begun, number = Responses(), time.perf_counter(), 0
@@ -191,8 +191,8 @@ def _driven(
             for key, _ in ready:
                 if (response := _received(key.data)) is not None:
                     _count(responses, key.data, int(response[9:12]))
-                    if seen is not None:
-                        seen(key.data.number, response)
+                    if on_response is not None:
+                        on_response(key.data.number, response)
                     idle.append(key.data)
     responses.wall_s = time.perf_counter() - begun
     return responses

@@ -125,13 +125,9 @@ def _graph(weights: np.ndarray, coefficients: np.ndarray, bias: np.ndarray) -> o
         "tiny": np.array([1e-12], dtype=np.float32),
         "bias": bias,
     }
-    graph = helper.make_graph(
-        nodes,
-        "linear",
-        rewrite.token_inputs(),
-        [helper.make_tensor_value_info("logits", onnx.TensorProto.FLOAT, ["batch", len(bias)])],
-        [numpy_helper.from_array(value, name) for name, value in constants.items()],
-    )
+    logits = helper.make_tensor_value_info("logits", onnx.TensorProto.FLOAT, ["batch", len(bias)])
+    stored = [numpy_helper.from_array(value, name) for name, value in constants.items()]
+    graph = helper.make_graph(nodes, "linear", rewrite.token_inputs(), [logits], stored)
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=9)
 
 
