@@ -24,7 +24,8 @@ from parsimony.flows.upkeep.leftovers import clear, running
 from parsimony.measurement import machine
 from parsimony.measurement.energy import Meter, meter
 from parsimony.measurement.host_lock import host_lock
-from parsimony.measurement.records import TargetSettings
+from parsimony.measurement.records import TRAINING_MACHINE, TargetSettings
+from parsimony.measurement.remote import Result
 from parsimony.reporting.formatting import duration
 from parsimony.tasks.alarms import mend
 from parsimony.tasks.builder import Build, building
@@ -41,8 +42,8 @@ log = logging.getLogger("parsimony.progress")
 class Session:
     """A run in progress. Everything that is kept lies below `home`; what is this run's own below `folder`.
 
-    `stage_s` collects the seconds that each stage took; `shift` is known once the reference is built, `test_reuse` once the test split was asked, `standing` once the
-    decision is due.
+    `stage_s` collects the seconds that each stage took; `shift` is known once the reference is built, `results` by target once those that
+    lie elsewhere were asked, `test_reuse` once the test split was asked, `standing` once the decision is due.
     """
 
     plan: Plan
@@ -58,12 +59,26 @@ class Session:
     stage_s: dict[str, float] = field(default_factory=dict)
     test_reuse: int = 0
     shift: Shift = NO_SHIFT
+    results: dict[str, Result] = field(default_factory=dict)
     standing: Standing = NOTHING_SAID
 
     @property
     def folder(self) -> Path:
         """The folder of this run's own files."""
         return self.home / "runs" / self.id
+
+    @property
+    def here(self) -> TargetSettings:
+        """What is predicted with on this machine: the first target that is measured here, or the machine itself."""
+        mine = next((target for target in self.targets if target.pool is None), None)
+        first = self.targets[0]
+        return mine or TargetSettings(
+            name=TRAINING_MACHINE,
+            threads=min(first.threads, machine.usable_threads()),
+            p99_ms=None,
+            peak_rss_bytes=None,
+            size_bytes=None,
+        )
 
     @property
     def rules(self) -> Rules:
