@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 from prefect.client.orchestration import get_client
-from prefect.client.schemas.objects import State, StateType
+from prefect.client.schemas.objects import State, StateType, WorkerStatus
 from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
 from prefect.states import Cancelled, Crashed
 
@@ -53,6 +53,26 @@ class Ending:
 
     state: str
     sentence: str
+
+
+def absence(pool: str) -> str:
+    """Return why nobody of a pool could be asked now, "" where somebody could; a server that is silent is asked again later."""
+    with get_client(sync_client=True) as client:
+        try:
+            paused = client.read_work_pool(pool).is_paused
+            return f"the pool {pool!r} is paused" if paused else "" if _online(client, pool) else _nobody(pool)
+        except ObjectNotFound:
+            return _nobody(pool)
+        except (httpx.HTTPError, PrefectHTTPStatusError) as error:
+            return f"Prefect's server is silent ({first_line(error, 200)})"
+
+
+def _online(client: SyncPrefectClient, pool: str) -> bool:
+    return any(each.status == WorkerStatus.ONLINE for each in client.read_workers_for_work_pool(pool))
+
+
+def _nobody(pool: str) -> str:
+    return f"no worker polls the pool {pool!r}; start one where the target is: prefect worker start --pool {pool} --type process"
 
 
 def run(job: Job) -> Ending:
@@ -128,8 +148,7 @@ def _obstacle(client: SyncPrefectClient, job: Job, flow_run: FlowRun, waited_s: 
     if not late and waited_s < min(SILENT_S, job.deadline_s):
         return None
     pool, begun = repr(job.pool), flow_run.state is not None and flow_run.state.type == StateType.RUNNING
-    online = [each for each in client.read_workers_for_work_pool(job.pool) if str(each.status.value) == "ONLINE"]
-    waited = duration(waited_s)
+    online, waited = _online(client, job.pool), duration(waited_s)
     if not online and begun:
         return Ending(
             state=INTERRUPTED, sentence=f"no worker of the pool {pool} is there any more, and none ended the run"

@@ -32,8 +32,9 @@ from parsimony.tasks.registry.secrets import shown_address, without_secrets
 VARIABLE = "PARSIMONY_STORE"
 _MOST_NOTE_BYTES = 1 << 16
 _HEX = frozenset("0123456789abcdef")
-# Which package reads addresses of a kind; what is not listed fsspec reads itself or names.
-_EXTRAS = {"s3": "store", "s3a": "store"}
+_S3 = frozenset({"s3", "s3a"})
+# There are no folders in a bucket: to make one would make the bucket itself, by a mistyped name too.
+_BUCKETS = _S3 | {"gs", "gcs", "abfs", "abfss", "az", "adl", "oss", "oci"}
 
 
 class ChangedError(InfrastructureError):
@@ -55,6 +56,10 @@ class Store:
     def shown(self) -> str:
         """The address without its secrets."""
         return shown_address(self.address)
+
+    @property
+    def _kind(self) -> str:
+        return self.address.partition("://")[0] if "://" in self.address else "file"
 
     def put_bytes(self, content: bytes) -> FileRef:
         """Keep these bytes and return their reference; what is there already is read again before it is relied on."""
@@ -118,7 +123,7 @@ class Store:
         with _told(self, "written"):
             files, root = self._opened()
             path, work = f"{root}/{name}", f"{root}/tmp/{secrets.token_hex(16)}"
-            for parent in (path, work):
+            for parent in (path, work) if self._kind not in _BUCKETS else ():
                 files.makedirs(parent.rpartition("/")[0], exist_ok=True)
             files.pipe_file(work, content)
             files.mv(work, path)
@@ -140,8 +145,7 @@ class Store:
         try:
             files, path = fsspec.core.url_to_fs(self.address)
         except ImportError as error:
-            kind = self.address.partition("://")[0]
-            extra = f"pip install 'parsimony[{_EXTRAS[kind]}]'" if kind in _EXTRAS else first_line(error, 200)
+            extra = "pip install 'parsimony[store]'" if self._kind in _S3 else first_line(error, 200)
             raise InfrastructureError(f"{VARIABLE} {self.shown} needs a package that is missing: {extra}") from error
         return files, str(path).rstrip("/")
 

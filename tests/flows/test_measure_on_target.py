@@ -11,8 +11,8 @@ import pytest
 from parsimony.tasks.target import result_in
 
 ABSENT = (
-    "torch", "mlflow", "great_expectations", "transformers", "datasets", "sklearn", "scipy", "onnx", "onnx_ir",
-    "matplotlib", "accelerate", "codecarbon", "uvicorn", "orjson",
+    "torch", "mlflow", "great_expectations", "transformers", "datasets", "sklearn", "scipy", "onnx",
+    "matplotlib", "accelerate", "codecarbon", "psutil", "onnx_ir", "optimum",
 )  # fmt: skip
 
 

@@ -28,7 +28,7 @@ from parsimony.measurement.processes import WORKER
 from parsimony.measurement.records import MachineClass, TargetSettings
 from parsimony.tasks.store import Store
 
-pytestmark = [pytest.mark.flow, pytest.mark.slow]
+pytestmark = [pytest.mark.flow, pytest.mark.slow, pytest.mark.long]
 
 WAIT_S = 900  # on a machine that is busy with other tests
 # What a target has: the base dependencies and Prefect. Its processes cannot import any of these.
@@ -362,7 +362,6 @@ def test_another_class_another_version_and_no_pool_are_named_by_their_states(
             assert reached.target.missing.startswith(state)
 
 
-@pytest.mark.long
 def test_a_busy_pool_a_slow_worker_and_one_that_is_gone_are_named(
     site: Site, splits: Splits, entries: list[Entry]
 ) -> None:

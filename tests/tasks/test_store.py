@@ -192,6 +192,7 @@ def bucket() -> Iterator[str]:
         patch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{port}")
         patch.setenv("AWS_ACCESS_KEY_ID", "tests")
         patch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
+        s3fs.S3FileSystem.clear_instance_cache()  # one that was opened before knows no credentials
         s3fs.S3FileSystem().mkdir("models")
         yield "s3://models/parsimony"
     server.stop()
