@@ -10,7 +10,8 @@ from pydantic_core import PydanticCustomError
 
 from parsimony.data.slicing import LABEL
 from parsimony.decision.records import Approval, GateSettings, Metric
-from parsimony.measurement.records import TargetSettings
+from parsimony.measurement.records import MachineClass, TargetSettings
+from parsimony.runtimes.cpu import INSTRUCTION_SETS
 
 Share = Annotated[float, Field(gt=0.0, lt=1.0)]
 
@@ -167,6 +168,31 @@ class Target(Section):
     p99_ms: float | None = Field(None, gt=0.0, description="limit for 99 of 100 predictions, milliseconds")
     max_rss_mb: float | None = Field(None, gt=0.0, description="limit for the memory of a serving process, 1e6 bytes")
     max_size_mb: float | None = Field(None, gt=0.0, description="limit for the bundle, 1e6 bytes")
+    pool: str | None = Field(
+        None,
+        pattern=r"^[^/%&<>]{1,100}$",
+        description="work pool whose worker measures it; none: the machine that trains",
+    )
+    cpu: str = Field("", max_length=200, description="words that the name of its processor holds")
+    isa: tuple[str, ...] = Field((), description="instruction sets that it must have")
+    cores: int = Field(1, ge=1, le=4096, description="cores that it must have")
+    memory_mb: float = Field(0.0, ge=0.0, description="memory that it must have, 1e6 bytes")
+    onnxruntime: str = Field("", pattern=r"^[\w.+-]*$", description="its ONNX Runtime; none: the version that trains")
+    deadline_minutes: float = Field(60.0, gt=0.0, description="so long a run waits for the result of its worker")
+    optional: bool = Field(False, description="a winner may be promoted although this target gave no result")
+
+    @field_validator("isa")
+    @classmethod
+    def _instruction_sets_are_known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        if unknown := [name for name in names if name not in INSTRUCTION_SETS]:
+            raise ValueError(f"{', '.join(unknown)} is not known; known are {', '.join(INSTRUCTION_SETS)}")
+        return names
+
+    @model_validator(mode="after")
+    def _only_others_may_be_missing(self) -> Target:
+        if self.optional and self.pool is None:
+            raise ValueError("optional is for targets with a pool: the machine that trains is always there")
+        return self
 
     def settings(self) -> TargetSettings:
         """Return the target as the library knows it."""
@@ -176,6 +202,16 @@ class Target(Section):
             p99_ms=self.p99_ms,
             peak_rss_bytes=None if self.max_rss_mb is None else round(self.max_rss_mb * 1e6),
             size_bytes=None if self.max_size_mb is None else round(self.max_size_mb * 1e6),
+            pool=self.pool,
+            machine=MachineClass(
+                cpu=self.cpu,
+                isa=self.isa,
+                cores=max(self.cores, self.threads),
+                memory_bytes=round(self.memory_mb * 1e6),
+                onnxruntime=self.onnxruntime,
+            ),
+            optional=self.optional,
+            deadline_s=self.deadline_minutes * 60,
         )
 
 

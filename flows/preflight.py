@@ -22,7 +22,7 @@ def preflight(plan: Plan) -> tuple[TargetSettings, ...]:
     require_country(plan.run.country)
     targets = tuple(target.settings() for target in plan.targets)
     for target in targets:
-        _threads(target)
+        (_threads if target.pool is None else _server)(target)
     _bases(plan)
     data = plan.data
     with refusals_kept(settings.prepare().home / QUARANTINE):
@@ -42,10 +42,24 @@ def _bases(plan: Plan) -> None:
             log.info("%s", note, extra={"stage": "bases", "detail": note, "left_s": None})
 
 
+def _server(target: TargetSettings) -> None:
+    """Refuse a target elsewhere where no server is named by which its worker could be asked."""
+    if settings.prepare().prefect_home is not None and not target.optional:
+        raise PlanError(
+            f"target {target.name!r} is measured by a worker of the pool {target.pool!r}, and PREFECT_API_URL names no server that "
+            "could ask it; set PREFECT_API_URL, or leave out the pool to measure on this machine"
+        )
+
+
 def _threads(target: TargetSettings) -> None:
     available = machine.usable_threads()
     if target.threads > available:
         raise PlanError(
             f"target {target.name!r} asks for {target.threads} threads, this machine runs {available} at once; "
             f"set threads to at most {available} or run where the target is"
+        )
+    if different := target.machine.mismatch(machine.environment(target.threads)):
+        raise PlanError(
+            f"this machine is not of the class of target {target.name!r}: {different}; run where the target is, or name the work pool "
+            "whose worker is there: pool"
         )

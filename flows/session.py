@@ -24,10 +24,12 @@ from parsimony.flows.upkeep.leftovers import clear, running
 from parsimony.measurement import machine
 from parsimony.measurement.energy import Meter, meter
 from parsimony.measurement.host_lock import host_lock
-from parsimony.measurement.records import TargetSettings
+from parsimony.measurement.records import TRAINING_MACHINE, TargetSettings
+from parsimony.measurement.remote import Result
 from parsimony.reporting.formatting import duration
 from parsimony.tasks.alarms import mend
 from parsimony.tasks.builder import Build, building
+from parsimony.tasks.pool import absence
 from parsimony.tasks.publish import may_have_promoted, run_tags, settle
 from parsimony.tasks.registry import searches
 from parsimony.tasks.registry.artifact_store import try_artifacts
@@ -41,8 +43,8 @@ log = logging.getLogger("parsimony.progress")
 class Session:
     """A run in progress. Everything that is kept lies below `home`; what is this run's own below `folder`.
 
-    `stage_s` collects the seconds that each stage took; `shift` is known once the reference is built, `test_reuse` once the test split was asked, `standing` once the
-    decision is due.
+    `stage_s` collects the seconds that each stage took; `shift` is known once the reference is built, `results` by target once those that
+    lie elsewhere were asked, `test_reuse` once the test split was asked, `standing` once the decision is due.
     """
 
     plan: Plan
@@ -58,6 +60,7 @@ class Session:
     stage_s: dict[str, float] = field(default_factory=dict)
     test_reuse: int = 0
     shift: Shift = NO_SHIFT
+    results: dict[str, Result] = field(default_factory=dict)
     standing: Standing = NOTHING_SAID
     search: Search = field(init=False)
 
@@ -69,6 +72,19 @@ class Session:
     def folder(self) -> Path:
         """The folder of this run's own files."""
         return self.home / "runs" / self.id
+
+    @property
+    def here(self) -> TargetSettings:
+        """What is predicted with on this machine: the first target that is measured here, or the machine itself."""
+        mine = next((target for target in self.targets if target.pool is None), None)
+        first = self.targets[0]
+        return mine or TargetSettings(
+            name=TRAINING_MACHINE,
+            threads=min(first.threads, machine.usable_threads()),
+            p99_ms=None,
+            peak_rss_bytes=None,
+            size_bytes=None,
+        )
 
     @property
     def rules(self) -> Rules:
@@ -136,6 +152,10 @@ def _opened(plan: Plan, where: Settings, targets: tuple[TargetSettings, ...]) ->
     for line in mend(registry, plan.model):
         log.warning("%s", line, extra={"stage": "registry", "detail": line, "left_s": None})
     try_artifacts(registry, plan.model)
+    for target in targets:
+        if target.pool is not None and (why := absence(target.pool)):
+            line = f"target {target.name!r} could not be measured now: {why}; it is asked once candidates are built"
+            log.warning("%s", line, extra={"stage": "targets", "detail": line, "left_s": None})
     settle(registry, where.home / "runs")
     for left in clear(where.home):
         if left.kind == "dead run" and left.path is not None:

@@ -14,6 +14,8 @@ from parsimony.errors import InfrastructureError
 from parsimony.files import home as home_in
 from parsimony.tasks.registry import database
 from parsimony.tasks.registry.log_masking import mask_logs
+from parsimony.tasks.store import VARIABLE as STORE
+from parsimony.tasks.store import Store
 
 if TYPE_CHECKING:
     from parsimony.tasks.registry.tracking import Registry
@@ -52,18 +54,25 @@ SERVING_TOKEN = "PARSIMONY_SERVE_TOKEN"
 class Settings:
     """The folder for everything that is kept, whether it can be written, and the address of MLflow.
 
-    `prefect_home` is the folder of Prefect's temporary server; None where a server of Prefect is named.
+    `prefect_home` is the folder of Prefect's temporary server; None where a server of Prefect is named. `store_address` is "" where
+    the environment names no store.
     """
 
     home: Path
     tracking_uri: str
     writable: bool = True
     prefect_home: Path | None = None
+    store_address: str = ""
 
     @property
     def artifact_root(self) -> str | None:
         """Where artifacts go when MLflow is a database; a server decides by itself."""
         return None if self.tracking_uri.startswith("http") else str(self.home / "mlflow" / "artifacts")
+
+    @property
+    def store(self) -> Store:
+        """The store that the environment names; a folder of this home where it names none."""
+        return Store(address=self.store_address or str(self.home / "store"), cache=self.home / "fetched")
 
     @property
     def registry(self) -> Registry:
@@ -86,6 +95,7 @@ def prepare(environment: MutableMapping[str, str] = os.environ) -> Settings:
         home=home,
         tracking_uri=environment.get("MLFLOW_TRACKING_URI") or database.address_of(_file(home)),
         prefect_home=None if environment.get("PREFECT_API_URL") else home / "prefect",
+        store_address=environment.get(STORE, ""),
     )
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -11,9 +12,11 @@ import numpy as np
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
+from parsimony.bundle.folder import LABELS
+from parsimony.candidates import BuiltBundle
 from parsimony.data.splits import Splits
 from parsimony.decision import procedure
-from parsimony.decision.certification import on_predictions
+from parsimony.decision.certification import on_targets
 from parsimony.decision.records import Rules
 from parsimony.decision.shortlist import Shortlist
 from parsimony.decision.verdicts import Entry
@@ -26,11 +29,17 @@ from parsimony.tasks.build import todays_classes
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """Where predictions are made and kept: the target, the run's folder, the folder of what is kept between runs."""
+    """Where predictions are made and kept: the target, the run's folder, the folder of what is kept between runs.
+
+    `predicting` names every place whose predictions are certified, "" for this machine; `elsewhere` holds those of the others, class
+    numbers [rows] by target and candidate.
+    """
 
     target: TargetSettings
     folder: Path
     home: Path
+    predicting: tuple[str, ...] = ("",)
+    elsewhere: Mapping[str, Mapping[str, tuple[int, ...]]] = field(default_factory=dict)
 
 
 @task(name="certify", task_run_name="certify on the test split", cache_policy=NO_CACHE)
@@ -50,8 +59,8 @@ def certify(
     while True:
         by_id = {entry.id: entry for entry in entries}
         covered = {entry.id: entry.covered for entry in entries if entry.covered is not None}
-        predictions = partial(_predictions, by_id, splits, place)
-        tests = on_predictions(procedure.test_set(splits), predictions, reference, rules, covered)
+        predictions = {where: partial(_predictions, by_id, splits, place, where) for where in place.predicting}
+        tests = on_targets(procedure.test_set(splits), predictions, reference, rules, covered)
         try:
             return procedure.certify(entries, chosen, tests)
         except _UnusableError as error:
@@ -69,17 +78,29 @@ class _UnusableError(BundleError):
         self.name, self.why = name, str(error)
 
 
-def _predictions(by_id: Mapping[str, Entry], splits: Splits, place: Place, name: str) -> np.ndarray:
+def _predictions(by_id: Mapping[str, Entry], splits: Splits, place: Place, where: str, name: str) -> np.ndarray:
     """Return a candidate's class numbers on the test split, which are made once, and keep them in the run's folder."""
     bundle = by_id[name].bundle
     if bundle is None:
         raise ValueError(f"{name} has no bundle to certify")
     try:
-        predicted = predictions_of(bundle, splits.texts("test"), place.target, place.home / "predictions")
+        predicted = _here(bundle, splits, place) if where == "" else _there(name, bundle, place, where)
     except BundleError as error:
         raise _UnusableError(name, error) from error
-    classes = todays_classes(bundle, predicted.classes, splits.dataset.labels)
-    write_predictions(prediction_file(place.folder, name, "test"), classes, splits.dataset.labels)
+    classes = todays_classes(bundle, predicted, splits.dataset.labels)
+    write_predictions(prediction_file(place.folder, name, "test", where), classes, splits.dataset.labels)
+    return classes
+
+
+def _here(bundle: BuiltBundle, splits: Splits, place: Place) -> np.ndarray:
+    return predictions_of(bundle, splits.texts("test"), place.target, place.home / "predictions").classes
+
+
+def _there(name: str, bundle: BuiltBundle, place: Place, where: str) -> np.ndarray:
+    classes = np.array(place.elsewhere[where].get(name, ()), dtype=np.int64)
+    labels = len(json.loads((Path(bundle.folder) / LABELS).read_text(encoding="utf-8")))
+    if not len(classes) or classes.min() < 0 or classes.max() >= labels:
+        raise BundleError(f"{where!r} predicted nothing with it, or none of its {labels} labels")
     return classes
 
 

@@ -30,7 +30,7 @@ FLOORS = (
 )
 # Which room imports which: all arrows that there are.
 TABLE = {
-    "flows": "tasks audit reporting search decision measurement training serving parsimony bundle data files candidates errors",
+    "flows": "tasks audit reporting search decision measurement training serving parsimony bundle data files runtimes candidates errors",
     "tasks": "reporting decision compression measurement training bundle data files candidates errors",
     "audit": "reporting decision measurement bundle data files candidates errors",
     "reporting": "decision measurement data files candidates errors",

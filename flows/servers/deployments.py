@@ -16,6 +16,8 @@ from parsimony import flows
 from parsimony.errors import InfrastructureError, first_line
 
 if TYPE_CHECKING:
+    from uuid import UUID
+
     from prefect import Flow
     from prefect.client.orchestration import PrefectClient
     from prefect.client.schemas.actions import DeploymentScheduleCreate
@@ -167,6 +169,27 @@ def _as_it_is(present: Any) -> DeploymentScheduleCreate:
     return DeploymentScheduleCreate(
         schedule=present.schedule, active=present.active, slug=present.slug, parameters=present.parameters
     )
+
+
+def target_deployment(pool: str) -> UUID:
+    """Set up, in a target's pool, the deployment that measures there, and return its id; ObjectNotFound where there is no such pool."""
+    from prefect.client.orchestration import get_client
+    from prefect.utilities.callables import parameter_schema
+
+    from parsimony.flows.measure_on_target import ENTRYPOINT, measure_on_target
+
+    with get_client(sync_client=True) as client:
+        client.read_work_pool(pool)
+        return client.create_deployment(
+            client.create_flow_from_name(measure_on_target.name),
+            pool,
+            description="Measures what a run asks for on the machine of this pool's worker; started by runs, not by hand.",
+            work_pool_name=pool,
+            tags=["parsimony"],
+            entrypoint=ENTRYPOINT,
+            parameter_openapi_schema=parameter_schema(measure_on_target).model_dump_for_openapi(),
+            enforce_parameter_schema=True,
+        )
 
 
 async def _automation(client: PrefectClient, wanted: Any) -> str:

@@ -13,6 +13,8 @@ from parsimony.decision.shortlist import Shortlist
 from parsimony.decision.verdicts import Entry
 from parsimony.files import digest_of
 from parsimony.flows.session import Session
+from parsimony.flows.stages import elsewhere
+from parsimony.flows.stages.elsewhere import Question
 from parsimony.tasks.build import evaluate
 from parsimony.tasks.certify import Place
 from parsimony.tasks.certify import certify as certify_task
@@ -34,8 +36,7 @@ def join_champion(run: Session, splits: Splits, entries: list[Entry]) -> list[En
         place = Origin(registry=run.registry, home=run.home, folder=run.folder)
         joined = bring_champion(entries, run.plan.model, splits, place)
         return [
-            evaluate(e, splits, run.targets[0], run.home) if e.is_champion and e.predictions is None else e
-            for e in joined
+            evaluate(e, splits, run.here, run.home) if e.is_champion and e.predictions is None else e for e in joined
         ]
 
 
@@ -56,7 +57,10 @@ def measure(run: Session, splits: Splits, entries: Sequence[Entry], chosen: Shor
     baseline = champions[0] if champions else reference
     for target in run.targets:
         with run.stage("measure", f"{len(names)} candidates in turn on {target.name!r}"):
-            entries = measure_task(entries, names, baseline, splits, target)
+            if target.pool is None:
+                entries = measure_task(entries, names, baseline, splits, target)
+            else:
+                entries = elsewhere.measure(run, splits, entries, Question(names=names, baseline=baseline), target)
     return list(entries)
 
 
@@ -72,7 +76,13 @@ def certify(run: Session, splits: Splits, entries: Sequence[Entry], chosen: Shor
     asked_for = asdict(replace(run.rules.gates, approval="none")), run.plan.data.slices
     question = digest_of([digests[name] for name in chosen.order], chosen.shares, digests[reference], *asked_for)
     run.test_reuse = record_question(run.registry, dataset.test_digest, question, model=run.plan.model, run_id=run.id)
-    place = Place(target=run.targets[0], folder=run.folder, home=run.home)
+    place = Place(
+        target=run.here,
+        folder=run.folder,
+        home=run.home,
+        predicting=procedure.predicting(run.targets),
+        elsewhere={name: result.predictions for name, result in run.results.items()},
+    )
     with run.stage("certify", f"up to {len(chosen.order)} candidates share the level"):
         return certify_task(entries, chosen, reference, splits, run.rules, place)
 

@@ -101,7 +101,7 @@ def _derive(run: Session, splits: Splits, entries: Entries, checkpoint: Checkpoi
         with run.stage("build", candidate.id):
             entry = tasks.build(entries[candidate], checkpoint, splits, run.plan.data.windows, run.home, run.build)
         with run.stage("evaluate", candidate.id):
-            entries[candidate] = tasks.evaluate(entry, splits, run.targets[0], run.home)
+            entries[candidate] = tasks.evaluate(entry, splits, run.here, run.home)
         run.forecast.built(run.stage_s["evaluate"])
 
 
@@ -111,7 +111,7 @@ def _shift(run: Session, splits: Splits, entries: Sequence[Entry]) -> Shift:
     if run.plan.data.test is None or reference.bundle is None:
         return NO_SHIFT
     with run.stage("evaluate", "the test texts, without their labels"):
-        return tasks.shift(reference.bundle, splits, run.targets[0])
+        return tasks.shift(reference.bundle, splits, run.here)
 
 
 def _chances(run: Session, splits: Splits, entries: Entries) -> dict[Candidate, float]:

@@ -21,7 +21,7 @@ from parsimony.candidates import BuiltBundle, Candidate, ModelSpec, champion_ver
 from parsimony.data.row_digests import TRAINING_ROWS, read_row_digests
 from parsimony.data.splits import Splits, read_splits
 from parsimony.decision import fixed_sequence, gates, procedure
-from parsimony.decision.certification import on_predictions
+from parsimony.decision.certification import on_targets
 from parsimony.decision.champion import GATE, LABELS_GATE, cover
 from parsimony.decision.procedure import Case, Choice, RunFacts
 from parsimony.decision.records import NO_SHIFT, NOTHING_SAID, Cost, GateSettings, Rules, Shift, Standing
@@ -30,7 +30,7 @@ from parsimony.decision.verdicts import NOT_REACHED, Entry
 from parsimony.errors import DataError, InfrastructureError
 from parsimony.files import MANIFEST, digest_file
 from parsimony.measurement.json_format import from_json
-from parsimony.measurement.records import TargetSettings
+from parsimony.measurement.records import MachineClass, TargetSettings
 from parsimony.reporting.evidence import CHAMPION, prediction_file, read_predictions
 from parsimony.reporting.receipt import RECEIPT_FORMAT, receipt
 
@@ -81,8 +81,8 @@ def _again(paper: Paper, folder: Path, bundles: Mapping[str, Path]) -> Mapping[s
     rules = Rules(gates=case.gates, seed=paper["seed"])
     entries = [entry_of(candidate, splits, folder, bundles) for candidate in paper["candidates"]]
     covered = {entry.id: entry.covered for entry in entries if entry.covered is not None}
-    predictions = _predictions(paper, folder, splits)
-    tests = on_predictions(procedure.test_set(splits), predictions, case.reference, rules, covered)
+    predictions = {target: _predictions(paper, folder, splits, target) for target in procedure.predicting(case.targets)}
+    tests = on_targets(procedure.test_set(splits), predictions, case.reference, rules, covered)
     comparisons = procedure.compare(case, entries, splits.truth("validation"))
     ruling = procedure.decide(case, entries, comparisons, tests, _rule(paper))
     facts = RunFacts(
@@ -105,11 +105,18 @@ def case_of(paper: Paper, splits: Splits) -> Case:
     return Case(
         reference=paper["reference"]["candidate"],
         gates=GateSettings(**promises),
-        targets=tuple(TargetSettings(**target) for target in paper["targets"]),
+        targets=tuple(_target(target) for target in paper["targets"]),
         test_rows=splits.dataset.test_rows,
         shift=Shift(**paper["shift"]) if "shift" in paper else NO_SHIFT,
         standing=_standing(paper.get("standing")),
     )
+
+
+def _target(said: Paper) -> TargetSettings:
+    if "machine" not in said:
+        return TargetSettings(**said)
+    machine = MachineClass(**{**said["machine"], "isa": tuple(said["machine"]["isa"])})
+    return TargetSettings(**{**said, "machine": machine})
 
 
 def _rule(paper: Paper) -> Choice:
@@ -130,12 +137,12 @@ def _as_before(again: Mapping[str, Any]) -> Mapping[str, object]:
     return {**old, "format": _FIXED_SEQUENCE}
 
 
-def _predictions(paper: Paper, folder: Path, splits: Splits) -> Callable[[str], np.ndarray]:
-    """Return what gives a candidate's class numbers on the test split [rows], as far as the run has tested it."""
+def _predictions(paper: Paper, folder: Path, splits: Splits, target: str) -> Callable[[str], np.ndarray]:
+    """Return what gives a candidate's class numbers on the test split [rows] on a target, as far as the run has tested it."""
     tested = {candidate["candidate"] for candidate in paper["candidates"] if candidate["certified"] is not None}
 
     def predictions(name: str) -> np.ndarray:
-        file = prediction_file(folder, name, "test")
+        file = prediction_file(folder, name, "test", target)
         if name not in tested and not file.exists():
             raise _NotTestedError(name)
         return read_predictions(file, splits.dataset.labels)
@@ -152,6 +159,7 @@ def entry_of(candidate: Paper, splits: Splits, folder: Path, bundles: Mapping[st
         measurements=tuple(from_json(measurement) for measurement in candidate["measurements"]),
         is_champion=candidate["is_champion"],
         obstacle=candidate["reason"] if candidate["verdict"] == "not built" else "",
+        refused=tuple(candidate.get("refused", {}).items()),
     )
     if candidate["digest"] is None:
         return entry

@@ -11,7 +11,7 @@ import numpy as np
 
 from parsimony.decision import champion as beside
 from parsimony.decision import gates
-from parsimony.decision.records import Certificate, GateResult, OverChampion, Place, Rules, TestSet
+from parsimony.decision.records import Certificate, Elsewhere, GateResult, OverChampion, Place, Rules, TestSet
 from parsimony.decision.sharing import TENTHS
 from parsimony.decision.shortlist import Shortlist
 from parsimony.decision.verdicts import Entry
@@ -65,6 +65,41 @@ def on_predictions(
     return Tests(reference=reference, level=1 - rules.gates.confidence, candidate=candidate, gain=gain)
 
 
+def on_targets(
+    test: TestSet,
+    predictions: Mapping[str, Callable[[str], np.ndarray]],
+    reference: str,
+    rules: Rules,
+    covered: Mapping[str, np.ndarray] = MappingProxyType({}),
+) -> Tests:
+    """Return the tests that a candidate passes only where it passes them with the predictions of every target.
+
+    The first target's certificate carries those of the others. Each is tested at the whole level of its place: a worse candidate is
+    worse on one target at least, and passes the test there with no greater chance (an intersection-union test, Berger 1982).
+    """
+    (first, here), *others = [
+        (target, on_predictions(test, ask, reference, rules, covered)) for target, ask in predictions.items()
+    ]
+
+    def candidate(name: str, position: int, level: float) -> Tested:
+        certificate, floor = here.candidate(name, position, level)
+        there = {target: tests.candidate(name, position, level) for target, tests in others}
+        elsewhere = tuple(Elsewhere(target=target, certificate=c, floor=f) for target, (c, f) in there.items())
+        return replace(certificate, elsewhere=elsewhere), floor
+
+    def gain(champion: str, name: str, tests: int) -> OverChampion:
+        every = [each.gain(champion, name, tests) for _, each in ((first, here), *others)]
+        return min(every, key=lambda over: over.upper_bound)
+
+    return replace(here, candidate=candidate, gain=gain)
+
+
+def _passed(certificate: Certificate, floor: GateResult) -> bool:
+    """Say whether margin and floor passed, on every target."""
+    everywhere = [(certificate, floor), *((each.certificate, each.floor) for each in certificate.elsewhere)]
+    return {result.verdict for pair in everywhere for result in pair} == {"pass"}
+
+
 def in_turn(chosen: Shortlist, tests: Tests) -> dict[str, Tested]:
     """Test the candidates in this order, each with its own tenths of the level and those that the one before hands on.
 
@@ -85,7 +120,7 @@ def in_turn(chosen: Shortlist, tests: Tests) -> dict[str, Tested]:
         if tenths == 0:
             continue
         tested[name] = tests.candidate(name, position, tests.level * (tenths / TENTHS))
-        passed = {result.verdict for result in tested[name]} == {"pass"}
+        passed = _passed(*tested[name])
         if name == tests.reference:
             if not passed:
                 break

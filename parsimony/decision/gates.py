@@ -159,10 +159,13 @@ def floor(test: TestSet, predicted: np.ndarray, rules: Rules, level: float) -> G
 
 
 def on_target(
-    target: TargetSettings, measurement: Measurement | None, size_bytes: int | None
+    target: TargetSettings, measurement: Measurement | None, size_bytes: int | None, missing: str = ""
 ) -> tuple[GateResult, ...]:
-    """Judge one target: it must have been measured, within every limit that it sets; steadily, where one is of latency."""
-    results = [_measured(target, measurement)]
+    """Judge one target: it must have been measured, within every limit that it sets; steadily, where one is of latency.
+
+    missing: why there is no measurement, where that is known.
+    """
+    results = [_measured(target, measurement, missing)]
     if target.p99_ms is not None:
         results.append(_p99(f"{target.name} p99_ms", measurement, target.p99_ms))
     if target.peak_rss_bytes is not None:
@@ -173,13 +176,15 @@ def on_target(
     return tuple(results)
 
 
-def _measured(target: TargetSettings, measurement: Measurement | None) -> GateResult:
+def _measured(target: TargetSettings, measurement: Measurement | None, missing: str) -> GateResult:
     verdict: GateVerdict = "inconclusive"
     noise = None
     if measurement is None:
-        reason = "no result from this target"
+        reason = missing or "no result from this target"
     elif (place := (measurement.target, measurement.environment.threads)) != (target.name, target.threads):
         reason = f"measured on {place[0]!r} with {place[1]} threads, expected {target.name!r} with {target.threads}"
+    elif different := target.machine.mismatch(measurement.environment):
+        reason = f"measured on a machine of another class: {different}"
     elif not measurement.stable:
         noise = measurement.noise
         reason = f"unsteady: repeated blocks differ by {noise:.1%}{_taken(measurement.disturbance)}"

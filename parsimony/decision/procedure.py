@@ -89,6 +89,16 @@ def test_set(splits: Splits) -> TestSet:
     )
 
 
+def predicting(targets: Sequence[TargetSettings]) -> tuple[str, ...]:
+    """Return where test texts are predicted: "" for the machine that trains, and every target elsewhere that gave a result.
+
+    The machine that trains has no say where every target lies elsewhere, unless none gave a result.
+    """
+    elsewhere = tuple(target.name for target in targets if target.pool is not None and not target.missing)
+    here = any(target.pool is None for target in targets) or not elsewhere
+    return ("", *elsewhere) if here else elsewhere
+
+
 def compare(case: Case, entries: Sequence[Entry], truth: np.ndarray) -> tuple[Comparison, ...]:
     """Compare every candidate that has predictions with the reference; truth: class numbers of the validation rows."""
     reference = next(entry for entry in entries if entry.id == case.reference)

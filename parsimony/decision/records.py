@@ -111,7 +111,8 @@ class Certificate:
     `difference` is candidate minus reference, `lower_bound` its one-sided bound, which is too high with a chance of at most
     `level`, the part of 1 - confidence at which the candidate was tested; `needed` says how many rows would probably settle an
     inconclusive verdict. `slices` compares the two on the rows of every label and of every value of every named column.
-    `over_champion` compares it with the champion, None where there is none to compare with.
+    `over_champion` compares it with the champion, None where there is none to compare with. `elsewhere` says the same of what the two
+    predict on other targets, where kernels may round otherwise.
     """
 
     n: int
@@ -126,6 +127,7 @@ class Certificate:
     level: float
     slices: tuple[Slice, ...] = ()
     over_champion: OverChampion | None = None
+    elsewhere: tuple[Elsewhere, ...] = ()
 
     def __post_init__(self) -> None:
         require_finite("difference", self.difference)
@@ -141,6 +143,15 @@ class GateResult:
     value: float | None
     limit: float
     reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Elsewhere:
+    """What the test split says of the predictions that a target made: the comparison with the reference there, and the floor."""
+
+    target: str
+    certificate: Certificate
+    floor: GateResult
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -207,6 +218,7 @@ class Judged:
     is_reference: bool = False
     is_champion: bool = False
     coverage: Coverage | None = None
+    refused: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from parsimony.candidates import BuiltBundle, Candidate
 from parsimony.decision import champion, gates, slices, stats
 from parsimony.decision.chances import Comparison
-from parsimony.decision.records import CandidateVerdict, Certificate, Coverage, GateResult, GateSettings, Judged, Score
+from parsimony.decision.records import (
+    CandidateVerdict,
+    Certificate,
+    Coverage,
+    Elsewhere,
+    GateResult,
+    GateSettings,
+    Judged,
+    Score,
+)
 from parsimony.decision.shortlist import Shortlist
 from parsimony.measurement.records import Measurement, TargetSettings
 
@@ -28,6 +37,7 @@ class Entry:
     """A candidate on its way to a verdict: filled from left to right, never changed in place.
 
     `covered` are the test rows that a champion is judged on, bool [rows], None for all; `coverage` says the same in numbers.
+    `refused` names targets that cannot run it, with the reasons.
     """
 
     candidate: Candidate
@@ -43,6 +53,7 @@ class Entry:
     coverage: Coverage | None = None
     covered: np.ndarray | None = None
     obstacle: str = ""
+    refused: tuple[tuple[str, str], ...] = ()
 
     @property
     def id(self) -> str:
@@ -75,13 +86,21 @@ def compare(entry: Entry, reference: Entry, truth: np.ndarray, settings: GateSet
 
 
 def fits(entry: Entry, targets: Sequence[TargetSettings]) -> tuple[GateResult, ...]:
-    """Return the results of every target's gates for one candidate; no target at all is not enough to pass."""
-    if not targets:
+    """Return the results of the gates of every target that counts, for one candidate; no target at all is not enough to pass."""
+    counting = [target for target in targets if target.counts]
+    if not counting:
         reason = "no target is named, so it was measured nowhere"
+        if targets:
+            reason = f"no target gave a result: {targets[0].missing}"
         return (GateResult(gate="targets", verdict="inconclusive", value=None, limit=0.0, reason=reason),)
     size = None if entry.bundle is None else entry.bundle.size_bytes
     by_target = {measurement.target: measurement for measurement in entry.measurements}
-    return tuple(result for target in targets for result in gates.on_target(target, by_target.get(target.name), size))
+    why = {target.name: target.missing for target in targets} | dict(entry.refused)
+    return tuple(
+        result
+        for target in counting
+        for result in gates.on_target(target, by_target.get(target.name), size, why[target.name])
+    )
 
 
 def fitting(entries: Sequence[Entry], chosen: Shortlist, targets: Sequence[TargetSettings]) -> Shortlist:
@@ -124,6 +143,7 @@ def verdict(
         is_reference=entry.id == reference,
         is_champion=entry.is_champion,
         coverage=entry.coverage,
+        refused=entry.refused,
     )
 
 
@@ -139,8 +159,19 @@ def _results(entry: Entry, targets: Sequence[TargetSettings], settings: GateSett
         slices.judge(entry.certificate.slices, settings),
         *champion.judge(entry.certificate.over_champion, settings),
         *champion.knows_labels(entry.coverage),
+        *(result for each in entry.certificate.elsewhere for result in _elsewhere(each, settings)),
         *fits(entry, targets),
     )
+
+
+def _elsewhere(there: Elsewhere, settings: GateSettings) -> Iterator[GateResult]:
+    """Yield the results of the gates of quality for what a target predicted, each named after it."""
+    judged = (
+        gates.quality(there.certificate, settings),
+        there.floor,
+        slices.judge(there.certificate.slices, settings),
+    )
+    yield from (replace(result, gate=f"{there.target} {result.gate}") for result in judged)
 
 
 def certifiable_margin(entries: Sequence[Comparison], test_rows: int, settings: GateSettings) -> float:

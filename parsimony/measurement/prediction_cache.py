@@ -26,9 +26,7 @@ def predictions_of(bundle: BuiltBundle, texts: Texts, target: TargetSettings, st
     used, because quantised kernels predict differently there. What is kept is kept with its digest, and made again when it is
     not what was written under this key.
     """
-    here = machine.environment(target.threads)
-    what = (bundle.digest, texts.digest, target.name, target.threads, here.cpu, here.isa, here.versions)
-    key = digest_of(code_digest(*ROOMS), *what)
+    key = _key(bundle, texts, target)
     path = store / f"{key[:32]}.json"
     if (kept := _kept(path, key)) is not None:
         return kept
@@ -36,6 +34,18 @@ def predictions_of(bundle: BuiltBundle, texts: Texts, target: TargetSettings, st
     said = {"classes": predicted.classes.tolist(), "measurement": to_json(predicted.measurement)}
     write_json(path, {**said, "sha256": digest_of(key, said)})
     return predicted
+
+
+def is_kept(bundle: BuiltBundle, texts: Texts, target: TargetSettings, store: Path) -> bool:
+    """Say whether the predictions are in the store already."""
+    key = _key(bundle, texts, target)
+    return _kept(store / f"{key[:32]}.json", key) is not None
+
+
+def _key(bundle: BuiltBundle, texts: Texts, target: TargetSettings) -> str:
+    here = machine.environment(target.threads)
+    what = (bundle.digest, texts.digest, target.name, target.threads, here.cpu, here.isa, here.versions)
+    return digest_of(code_digest(*ROOMS), *what)
 
 
 def _kept(path: Path, key: str) -> Predicted | None:

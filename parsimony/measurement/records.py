@@ -11,6 +11,9 @@ BUSY = 0.05  # share of the time waited for a core beyond which a latency says l
 RatioVerdict = Literal["faster", "slower", "same", "inconclusive"]
 
 
+# Where a first timing was taken when every target lies elsewhere; no name of a target holds a space.
+TRAINING_MACHINE = "the machine that trains"
+
 # --- measurements ---------------------------------------------------------------------------------
 
 
@@ -167,11 +170,59 @@ class Measurement:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MachineClass:
+    """What a machine must be to stand for a target: the least cores and memory, a part of the processor's name, instruction sets,
+    and the version of ONNX Runtime ("" for that of the machine that trains)."""
+
+    cpu: str = ""
+    isa: tuple[str, ...] = ()
+    cores: int = 1
+    memory_bytes: int = 0
+    onnxruntime: str = ""
+
+    def mismatch(self, environment: Environment) -> str:
+        """Return what a machine lacks, as found and expected; "" where it is of this class."""
+        installed = dict(environment.versions).get("onnxruntime", "none")
+        lacking = [name for name in self.isa if name not in environment.isa]
+        differences = (
+            (
+                self.cpu.lower() not in environment.cpu.lower(),
+                f"the processor is {environment.cpu!r}, expected {self.cpu!r}",
+            ),
+            (bool(lacking), f"it lacks {', '.join(lacking)}, has {', '.join(environment.isa) or 'none of those sets'}"),
+            (environment.cores < self.cores, f"{environment.cores} cores, expected at least {self.cores}"),
+            (
+                environment.memory_bytes < self.memory_bytes,
+                f"{environment.memory_bytes:,} bytes of memory, expected at least {self.memory_bytes:,}",
+            ),
+            (
+                bool(self.onnxruntime) and installed != self.onnxruntime,
+                f"ONNX Runtime {installed}, expected {self.onnxruntime}",
+            ),
+        )
+        return "; ".join(said for differs, said in differences if differs)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TargetSettings:
-    """A machine class where the model must run; the plan's `[[targets]]` tables. None means no limit."""
+    """A machine class where the model must run; the plan's `[[targets]]` tables. None means no limit.
+
+    `pool` is Prefect's work pool whose workers run on such machines, None for the machine that trains; its result is waited for until
+    `deadline_s`. `missing` says why no result came from it, "" where one did or is still to come; a target that is `optional` may be missing.
+    """
 
     name: str
     threads: int
     p99_ms: float | None
     peak_rss_bytes: int | None
     size_bytes: int | None
+    pool: str | None = None
+    machine: MachineClass = MachineClass()
+    optional: bool = False
+    deadline_s: float = 3600.0
+    missing: str = ""
+
+    @property
+    def counts(self) -> bool:
+        """Whether it has a say in the decision."""
+        return not (self.optional and self.missing)

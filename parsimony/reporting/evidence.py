@@ -16,10 +16,13 @@ CHAMPION = (
 )
 
 
-def prediction_file(folder: Path, candidate: str, split: SplitName) -> Path:
-    """Return the file that keeps a candidate's predictions on a split; the name is safe on every file system."""
+def prediction_file(folder: Path, candidate: str, split: SplitName, target: str = "") -> Path:
+    """Return the file that keeps a candidate's predictions on a split; the name is safe on every file system.
+
+    target: where they were made, "" for the machine of the run.
+    """
     safe = "".join(c if c.isalnum() or c in ".-+" else "_" for c in candidate)
-    return folder / "predictions" / f"{safe}.{split}.json"
+    return folder / "predictions" / f"{safe}.{split}{f'@{target}' if target else ''}.json"
 
 
 def write_predictions(path: Path, classes: np.ndarray, labels: tuple[str, ...]) -> None:

@@ -14,6 +14,7 @@ from parsimony.decision.records import (
     Certificate,
     Cost,
     Decision,
+    Elsewhere,
     GateResult,
     GateSettings,
     Judged,
@@ -23,7 +24,7 @@ from parsimony.decision.records import (
     Standing,
 )
 from parsimony.measurement.json_format import Json, to_json
-from parsimony.measurement.records import TargetSettings
+from parsimony.measurement.records import MachineClass, TargetSettings
 from parsimony.reporting.facts import champion_of, change_of, size_of, slowest, steps_to, worst_first
 
 # Counts up whenever a key changes its meaning or its name; a reader refuses a format that it does not know.
@@ -178,6 +179,7 @@ def _candidate(judged: Judged) -> Json:
         "verdict": judged.verdict,
         "reason": judged.reason,
         "cost_s": judged.cost_s,
+        **({"refused": dict(judged.refused)} if judged.refused else {}),
     }
 
 
@@ -215,7 +217,12 @@ def _certified(certificate: Certificate | None) -> Json | None:
         "position": certificate.position,
         "level": certificate.level,
         "over_champion": _over(certificate.over_champion),
+        **({"elsewhere": [_elsewhere(each) for each in certificate.elsewhere]} if certificate.elsewhere else {}),
     }
+
+
+def _elsewhere(there: Elsewhere) -> Json:
+    return {"target": there.target, **(_certified(there.certificate) or {}), "floor": _gate(there.floor)}
 
 
 def _gate(result: GateResult) -> Json:
@@ -250,6 +257,19 @@ def _target(target: TargetSettings) -> Json:
         "p99_ms": target.p99_ms,
         "peak_rss_bytes": target.peak_rss_bytes,
         "size_bytes": target.size_bytes,
+        **({} if target.pool is None and target.machine == MachineClass() else _place(target)),
+    }
+
+
+def _place(target: TargetSettings) -> Json:
+    """Return where a target is reached, what it must be, and why no result came from it; "" where one did."""
+    machine = {**asdict(target.machine), "isa": list(target.machine.isa)}
+    return {
+        "pool": target.pool,
+        "machine": machine,
+        "optional": target.optional,
+        "deadline_s": target.deadline_s,
+        "missing": target.missing,
     }
 
 

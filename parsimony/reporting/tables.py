@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from parsimony.decision.records import Decision, Judged, Slice
 from parsimony.errors import Finding
-from parsimony.measurement.records import TargetSettings
+from parsimony.measurement.records import TRAINING_MACHINE, TargetSettings
 from parsimony.reporting import formatting as say
 from parsimony.reporting.facts import ladder, size_of, slowest, steps_to, times_smaller, worst_first
 from parsimony.reporting.sentences import metric_name, roles
@@ -80,6 +80,9 @@ def promises(decision: Decision) -> tuple[Grid, ...]:
     )
     columns = ("target", "threads", "p99 at most", "memory at most", "size at most")
     targets = tuple(_target(target) for target in decision.targets)
+    if any(target.pool for target in decision.targets):
+        columns = (*columns, "measured by")
+        targets = tuple((*row, _by(target)) for row, target in zip(targets, decision.targets, strict=True))
     note = "" if targets else "No target was asked for, so nothing could pass."
     return (
         Grid(title="Quality", columns=(), rows=rows),
@@ -135,6 +138,12 @@ def _target(target: TargetSettings) -> tuple[str, ...]:
     p99 = "no limit" if target.p99_ms is None else f"{say.plain(target.p99_ms)} ms"
     memory, size = (_limit(value) for value in (target.peak_rss_bytes, target.size_bytes))
     return (target.name, str(target.threads), p99, memory, size)
+
+
+def _by(target: TargetSettings) -> str:
+    if target.pool is None:
+        return TRAINING_MACHINE
+    return f"nobody: {target.missing}" if target.missing else f"a worker of {target.pool}"
 
 
 def _limit(size_bytes: int | None) -> str:

@@ -7,7 +7,7 @@ from functools import lru_cache
 from pathlib import Path
 
 # The instruction sets that decide which kernels ONNX Runtime and torch choose.
-_TELLING = (
+INSTRUCTION_SETS = (
     "avx2",
     "avx_vnni",
     "avx512f",
@@ -41,7 +41,7 @@ def isa() -> tuple[str, ...]:
     """Return the instruction sets of this processor that matter here."""
     fields = _cpuinfo()
     flags = set((fields.get("flags") or fields.get("Features") or "").split())
-    return tuple(name for name in _TELLING if name in flags)
+    return tuple(name for name in INSTRUCTION_SETS if name in flags)
 
 
 def has_fast_bf16() -> bool:
