@@ -9,9 +9,10 @@ import numpy as np
 from parsimony.data.labels import class_numbers
 from parsimony.training import factorised_embedding
 from parsimony.training.classifier import Classifier, features, narrow, padding_position, widen
+from parsimony.training.examples import Examples
 from parsimony.training.family import Material
 from parsimony.training.teacher import read_teacher
-from parsimony.training.trainer import Examples, Recipe, train
+from parsimony.training.trainer import Recipe, train
 from parsimony.training.vocabulary import CannotTrimError, Trimmed, token_ids, trim
 
 

@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from parsimony.training.classifier import Classifier, features
+from parsimony.training.examples import Teacher
 from parsimony.training.family import Material
-from parsimony.training.trainer import Teacher
+
 from parsimony.training.vocabulary import token_ids
 
 TEACHER = "teacher.npz"

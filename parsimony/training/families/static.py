@@ -21,10 +21,11 @@ from parsimony.graphs import rewrite
 from parsimony.training import qat
 from parsimony.training.checkpoint import WEIGHTS, write_model
 from parsimony.training.classifier import Classifier, features, load
+from parsimony.training.examples import Examples, Teacher, lessons_of
 from parsimony.training.export import OPSET, compare
 from parsimony.training.family import Bag, Family, Material, Sizes
 from parsimony.training.teacher import read_teacher
-from parsimony.training.trainer import Examples, Recipe, Teacher, lessons_of, loss_of
+from parsimony.training.trainer import Recipe, loss_of
 from parsimony.training.vocabulary import token_ids
 
 if TYPE_CHECKING:
