@@ -30,7 +30,8 @@ def ladder_settings(plan: Plan, splits: Splits) -> LadderSettings:
         bases=plan.bases.names,
         families=plan.search.families,
         max_tokens=plan.data.max_tokens,
-        texts=splits.texts("train"),
+        texts=splits.read_by_students,
+        labelled=splits.texts("train"),
         labels=splits.dataset.labels,
     )
 

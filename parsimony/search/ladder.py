@@ -13,7 +13,7 @@ from parsimony.data.table import Texts
 from parsimony.errors import require
 from parsimony.search import size_prediction
 from parsimony.training import bases
-from parsimony.training.families import FAMILIES
+from parsimony.training.families import FAMILIES, reads_unlabelled
 from parsimony.training.families.encoder import FROZEN
 from parsimony.training.families.student import student_shape
 
@@ -131,12 +131,16 @@ def _usable(chain: tuple[str, ...], without: Collection[str]) -> tuple[str, ...]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LadderSettings:
-    """What the ladder of a run follows from: the plan's bases, families and cut, and the data's texts and labels."""
+    """What the ladder of a run follows from: the plan's bases, families and cut, and the data's texts and labels.
+
+    `texts` are those of train and those without labels; `labelled` are those of train alone.
+    """
 
     bases: tuple[str, ...]
     families: tuple[str, ...]
     max_tokens: int
     texts: Texts
+    labelled: Texts
     labels: tuple[str, ...]
 
 
@@ -144,21 +148,22 @@ def ladder_of(settings: LadderSettings, reference: ModelSpec) -> tuple[SizedCand
     """Return every candidate of a run with its predicted size, smallest first."""
 
     @cache
-    def shape(base: str) -> size_prediction.Shape:
-        return size_prediction.shape_of(bases.resolve(base), settings.texts, settings.max_tokens)
+    def shape(spec: ModelSpec) -> size_prediction.Shape:
+        texts = settings.texts if reads_unlabelled(spec.family) else settings.labelled
+        return size_prediction.shape_of(bases.resolve(spec.base), texts, settings.max_tokens)
 
     def predict(candidate: Candidate) -> int:
-        return size_prediction.predict(candidate, shape(candidate.spec.base), settings.labels)
+        return size_prediction.predict(candidate, shape(candidate.spec), settings.labels)
 
     specs = [*probe_specs(settings.bases), reference]
     specs += bag_specs(settings.families, reference.base)
     if "student" in settings.families:
-        specs += student_specs(reference.base, shape(reference.base))
+        specs += student_specs(reference.base, shape(reference))
     return ladder(
         [
             candidate
             for spec in specs
-            for candidate in candidates(spec, settings.families, reference, _without(spec, shape(spec.base)))
+            for candidate in candidates(spec, settings.families, reference, _without(spec, shape(spec)))
         ],
         predict,
     )

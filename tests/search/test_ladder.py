@@ -310,11 +310,38 @@ def test_what_needs_a_technique_that_does_not_work_is_left_out() -> None:
     assert _chains(LINEAR, "trim") == [()]
 
 
+def settings_of(base: Path, unlabelled: tuple[str, ...] = ()) -> LadderSettings:
+    texts = tables()[0].texts
+    return LadderSettings(
+        bases=(str(base),),
+        families=ALL,
+        max_tokens=32,
+        texts=Texts.of((*texts, *unlabelled)),
+        labelled=Texts.of(texts),
+        labels=LABELS,
+    )
+
+
+@pytest.mark.slow
+def test_texts_without_labels_keep_tokens_in_all_families_but_the_linear_one() -> None:
+    sizes = [
+        {
+            one.candidate: one.predicted_bytes
+            for one in ladder.ladder_of(settings, ladder.reference_spec(settings.bases[0]))
+        }
+        for settings in (
+            settings_of(base_of("bert")),
+            settings_of(base_of("bert"), ("quarterly parliament debate", "violin orchestra")),
+        )
+    ]
+    more = {candidate for candidate, size in sizes[1].items() if size > sizes[0][candidate]}
+    assert more == {c for c in sizes[0] if "trim" in c.techniques and c.spec.family != "linear"}
+    assert all(size >= sizes[0][candidate] for candidate, size in sizes[1].items())
+
+
 @pytest.mark.slow
 def test_the_ladder_goes_without_what_does_not_work_on_the_base_and_says_why(caplog: pytest.LogCaptureFixture) -> None:
-    settings = LadderSettings(
-        bases=(str(base_of("mpnet")),), families=ALL, max_tokens=32, texts=Texts.of(tables()[0].texts), labels=LABELS
-    )
+    settings = settings_of(base_of("mpnet"))
     with caplog.at_level("INFO", "parsimony.search.ladder"):
         sized = ladder.ladder_of(settings, ladder.reference_spec(settings.bases[0]))
     techniques = {name for one in sized for name in one.candidate.techniques}
@@ -329,9 +356,7 @@ def test_a_tokenizer_that_cannot_be_trimmed_costs_every_family_its_trimmed_candi
     document = json.loads((base / "tokenizer.json").read_text(encoding="utf-8"))
     document["model"] = {"type": "WordLevel", "vocab": document["model"]["vocab"], "unk_token": "[UNK]"}
     (base / "tokenizer.json").write_text(json.dumps(document), encoding="utf-8")
-    settings = LadderSettings(
-        bases=(str(base),), families=ALL, max_tokens=32, texts=Texts.of(tables()[0].texts), labels=LABELS
-    )
+    settings = settings_of(base)
     sized = ladder.ladder_of(settings, ladder.reference_spec(str(base)))
     assert {one.candidate.spec.family for one in sized} == set(ALL)
     assert [one for one in sized if "trim" in one.candidate.techniques] == []
