@@ -99,20 +99,24 @@ def _left(count: int | None, share: int) -> int | None:
 
 
 def candidates(
-    spec: ModelSpec, families: Sequence[str], reference: ModelSpec, without: Collection[str] = ()
+    spec: ModelSpec,
+    families: Sequence[str],
+    reference: ModelSpec,
+    without: Collection[str] = (),
+    amounts: Sequence[str] = (),
 ) -> tuple[Candidate, ...]:
     """Return what is derived from a spec; of a family that is not asked for, only the reference itself.
 
     without: the techniques that do not work here. A chain goes without fusion, which saves time only; what needs another
-    of them is left out.
+    of them is left out. amounts: the techniques that trim to vocabularies between the trimmed and the whole one.
     """
-    chains = _STUDENT
+    chains: Chains = (*_STUDENT, *((amount, "fusion", "int4") for amount in amounts))
     if (bag := FAMILIES[spec.family].bag) is not None:
         chains = bag.chains
     elif spec.family == "encoder" and "encoder" not in families:
         chains = ((),) if spec == reference else ()
     elif spec.family == "encoder":
-        chains = _FROZEN if spec.shape == (FROZEN,) else _REFERENCE
+        chains = _FROZEN if spec.shape == (FROZEN,) else tuple(dict.fromkeys((*_REFERENCE, *chains)))
     chains = tuple(
         dict.fromkeys(_usable(after, without) for after in chains if not set(after) & {*without} - _FOR_SPEED)
     )
@@ -163,7 +167,9 @@ def ladder_of(settings: LadderSettings, reference: ModelSpec) -> tuple[SizedCand
         [
             candidate
             for spec in specs
-            for candidate in candidates(spec, settings.families, reference, _without(spec, shape(spec)))
+            for candidate in candidates(
+                spec, settings.families, reference, _without(spec, shape(spec)), shape(spec).amounts
+            )
         ],
         predict,
     )
