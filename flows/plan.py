@@ -63,6 +63,9 @@ class Data(Section):
     text: str = Field(description="column that holds the text")
     label: str = Field(description="column that holds the label")
     test: str | None = Field(None, description="file of the test split; without it one is cut from train")
+    unlabelled: str | None = Field(
+        None, description="file of texts without labels, as they come in production; students learn from them too"
+    )
     slices: tuple[str, ...] = Field((), description="columns whose groups are judged one by one, as the labels are")
     validation_share: Share = Field(0.1, description="share of train for the validation split, which chooses")
     test_share: Share = Field(0.25, description="share of train for the test split, when there is no test file")

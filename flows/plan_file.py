@@ -31,7 +31,7 @@ def load(path: Path, changes: Sequence[str] = ()) -> Plan:
     for change in changes:
         _set(document, change)
     plan = parse(document, str(path))
-    for name in (plan.data.train, plan.data.test or "", *plan.bases.names):
+    for name in (plan.data.train, plan.data.test or "", plan.data.unlabelled or "", *plan.bases.names):
         if any(ord(character) < 32 for character in name):  # "C:\temp" is TOML of another path
             raise PlanError(f"{path}: the path {name!r} holds a control character; {_BACKSLASH}")
     return _resolved(plan, path.resolve().parent)
@@ -129,6 +129,7 @@ def _resolved(plan: Plan, folder: Path) -> Plan:
         update={
             "train": _path(plan.data.train, folder),
             "test": None if plan.data.test is None else _path(plan.data.test, folder),
+            "unlabelled": None if plan.data.unlabelled is None else _path(plan.data.unlabelled, folder),
         }
     )
     names = tuple(name if name.startswith("package:") else _path(name, folder) for name in plan.bases.names)

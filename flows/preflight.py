@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from parsimony.data.reader import read_table
+from parsimony.data.reader import read_table, read_texts
 from parsimony.errors import PlanError
 from parsimony.flows import settings
 from parsimony.flows.plan import Data, Plan
@@ -30,6 +30,8 @@ def preflight(plan: Plan) -> tuple[TargetSettings, ...]:
             read_table(data.train, text=data.text, label=data.label, part="train", slices=data.train_slices)
         if data.test is not None and not data.test.startswith("hf:"):
             read_table(data.test, text=data.text, label=data.label, part="test", slices=data.slices)
+        if data.unlabelled is not None and not data.unlabelled.startswith("hf:"):
+            read_texts(data.unlabelled, data.text)
     return targets
 
 

@@ -29,7 +29,7 @@ def inputs_digest(plan: Plan) -> str | None:
     None where that cannot be known: a name on the hub without a full commit. Raises PlanError for a base that is not there,
     OSError for a file.
     """
-    sources = [plan.data.train, *filter(None, [plan.data.test]), *plan.bases.names]
+    sources = [plan.data.train, *filter(None, [plan.data.test, plan.data.unlabelled]), *plan.bases.names]
     if any(name.startswith("hf:") and not _COMMIT.fullmatch(name) for name in sources):
         return None
     libraries = sorted({f"{d.name}=={d.version}" for d in importlib.metadata.distributions()})

@@ -13,6 +13,8 @@ CHAMPION_SHAPE = "champion-v"
 _TAG_CHARS = 20
 # It changes how fast a model runs, not what it predicts nor, by much, its size; `techniques` lists it.
 _UNNAMED = "fusion"
+# How the techniques begin that trim the vocabulary: `trim`, and those that keep rows of tokens beside the used ones, as `trim8k`.
+_TRIMMED = "trim"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +52,11 @@ class Candidate:
         """Name the candidate for people: `student-L6-A4-F192-E128+trim+int4`; fusion is named only where it is alone."""
         named = [name for name in self.techniques if name != _UNNAMED or len(self.techniques) == 1]
         return "+".join((self.spec.id, *named))
+
+    @property
+    def trimmed(self) -> bool:
+        """Say whether its vocabulary is trimmed, however far."""
+        return any(name.startswith(_TRIMMED) for name in self.techniques)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

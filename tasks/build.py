@@ -28,6 +28,7 @@ from parsimony.measurement.uncertainty import Three
 from parsimony.tasks.builder import Build, NotBuiltError
 from parsimony.training import bases
 from parsimony.training.checkpoint_store import Checkpoint
+from parsimony.training.families import reads_unlabelled
 
 
 @task(name="build", task_run_name="build {entry.id}", cache_policy=NO_CACHE)
@@ -38,7 +39,7 @@ def build(entry: Entry, checkpoint: Checkpoint, splits: Splits, windows: Windows
     sources = Sources(
         checkpoint=Path(checkpoint.folder),
         base=bases.resolve(entry.candidate.spec.base),
-        texts=splits.texts("train"),
+        texts=splits.read_by_students if reads_unlabelled(entry.candidate.spec.family) else splits.texts("train"),
         labels=labels,
         data_digest=splits.dataset.digest,
         windows=windows,
@@ -79,6 +80,6 @@ def todays_classes(bundle: BuiltBundle, classes: np.ndarray, labels: tuple[str, 
 @task(name="shift", cache_policy=NO_CACHE)
 def shift(reference: BuiltBundle, splits: Splits, target: TargetSettings) -> Shift:
     """Return how the test texts differ from the validation texts, whatever their labels."""
-    texts = Three(*(splits.texts(name).texts for name in ("train", "validation", "test")))
+    texts = Three(splits.read_by_students.texts, *(splits.texts(name).texts for name in ("validation", "test")))
     discordance, new_words = uncertainty.shift(Path(reference.folder), texts, target.threads)
     return Shift(discordance=discordance, new_words=new_words)

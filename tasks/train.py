@@ -37,5 +37,6 @@ def train(spec: ModelSpec, start: Checkpoint | None, splits: Splits, training: T
         max_tokens=training.max_tokens,
         seed=training.seed,
         settings=training.settings,
+        unlabelled=splits.unlabelled,
     )
     return checkpoint_of(material, splits.dataset.digest, home / "checkpoints")

@@ -9,11 +9,12 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from parsimony.data.normalise import comparing
-from parsimony.data.reader import read_table
+from parsimony.data.reader import read_table, read_texts
 from parsimony.data.slicing import require_groups
 from parsimony.data.splits import SPLITS, Splits, split, write_splits
 from parsimony.data.table import Table
-from parsimony.errors import DataError
+from parsimony.data.unlabelled import usable
+from parsimony.errors import DataError, Finding
 from parsimony.tasks.validation.checks import Checked, Rules, check
 from parsimony.tasks.validation.near_duplicates import near_duplicates
 from parsimony.tasks.validation.quarantine import QUARANTINE, refusals_kept, write_quarantine
@@ -21,7 +22,7 @@ from parsimony.tasks.validation.quarantine import QUARANTINE, refusals_kept, wri
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """Where the labelled texts are, which further columns are read, and how they are cut."""
+    """Where the labelled texts are, which further columns are read, and how they are cut; and where texts without labels are."""
 
     train: str
     test: str | None
@@ -32,6 +33,7 @@ class Source:
     validation_share: float
     test_share: float
     seed: int
+    unlabelled: str | None = None
 
 
 @task(name="validate", task_run_name="validate the data", cache_policy=NO_CACHE)
@@ -52,8 +54,22 @@ def validate(source: Source, rules: Rules, folder: Path, home: Path | None = Non
     require_groups(parts[2])
     if unknown := sorted({label for part in parts[1:] for label in part.labels} - set(parts[0].labels)):
         raise DataError(f"{source.train}: no row of label {unknown[0]!r} is left to train on; add rows of it")
-    notes = (*checked.notes, *near_duplicates(*parts))
-    return write_splits(folder / "data", dict(zip(SPLITS, parts, strict=True)), checked.quarantined, notes)
+    unlabelled, about = _unlabelled(source, rules, parts)
+    notes = (*checked.notes, *near_duplicates(*parts), *about)
+    tables_by_name = dict(zip(SPLITS, parts, strict=True))
+    return write_splits(folder / "data", tables_by_name, checked.quarantined, notes, unlabelled)
+
+
+def _unlabelled(
+    source: Source, rules: Rules, parts: tuple[Table, Table, Table]
+) -> tuple[tuple[str, ...], tuple[Finding, ...]]:
+    """Return the texts without labels that are used, and what became of the others."""
+    if source.unlabelled is None:
+        return (), ()
+    texts = [text[: rules.max_chars] for text in read_texts(source.unlabelled, source.text)]
+    splits = [part.texts for part in parts]
+    used, note = usable(source.unlabelled, texts, splits, source.seed, comparing(rules.near_duplicates))
+    return used, (note,)
 
 
 def _parts(source: Source, rules: Rules, checked: Checked) -> tuple[Table, Table, Table]:

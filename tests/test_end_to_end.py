@@ -34,6 +34,7 @@ train = "train.csv"
 text = "text"
 label = "label"
 slices = ["region"]
+unlabelled = "log.csv"
 test_share = 0.4
 [bases]
 names = ["base"]
@@ -48,12 +49,17 @@ name = "here"
 threads = 1
 """
 
+# Texts without labels that are in no split.
+NEW = ("quarterly parliament debate", "rain before the violin rehearsal")
+
 
 @pytest.fixture(scope="module")
 def work(tmp_path_factory: pytest.TempPathFactory, prefect_backend: None) -> Path:
     folder = tmp_path_factory.mktemp("whole job")
     write_tiny_base(folder / "base")
     write_csv(folder / "train.csv", *(with_regions(part) for part in tables()))
+    log = ("text", *NEW, *(text.upper() for part in tables() for text in part.texts))
+    (folder / "log.csv").write_text("\n".join(log) + "\n", encoding="utf-8")
     (folder / "plan.toml").write_text(PLAN, encoding="utf-8")
     return folder
 
@@ -101,6 +107,13 @@ def test_the_first_run_promotes_and_judges_all_four_families(first: dict[str, An
     assert observed["roofline_efficiency"]["value"] is not None or observed["roofline_efficiency"]["reason"]
     passing = [c["size_bytes"] for c in first["candidates"] if c["verdict"] == "pass"]
     assert winner["size_bytes"] == min(passing)
+
+
+def test_texts_without_labels_are_those_that_are_in_no_split(first: dict[str, Any], work: Path) -> None:
+    kept = json.loads((work / "home" / "runs" / first["run_id"] / "data" / "unlabelled.json").read_text("utf-8"))
+    assert tuple(kept) == NEW
+    assert first["data"]["unlabelled_rows"] == 2
+    assert len(first["data"]["unlabelled_digest"]) == 64
 
 
 def test_the_downloaded_champion_repeats_the_receipts_accuracy_row_by_row(

@@ -29,6 +29,7 @@ def source_of(plan: Plan) -> Source:
         validation_share=data.validation_share,
         test_share=data.test_share,
         seed=plan.run.seed,
+        unlabelled=data.unlabelled,
     )
 
 
@@ -53,7 +54,8 @@ def read(run: Session) -> Splits:
     run.say(
         "validate",
         f"{len(dataset.labels)} labels; {dataset.train_rows:,} rows to train, {dataset.validation_rows:,} to validate, "
-        f"{dataset.test_rows:,} to test; {len(dataset.quarantined):,} set aside",
+        f"{dataset.test_rows:,} to test; {len(dataset.quarantined):,} set aside"
+        + (f"; {dataset.unlabelled_rows:,} texts without labels" if dataset.unlabelled_rows else ""),
     )
     plan = run.plan.data
     describe_data(run.registry, run.search, dataset, (plan.train, plan.test or plan.train))

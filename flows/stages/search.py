@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from parsimony.candidates import Candidate, ModelSpec
@@ -30,7 +30,8 @@ def ladder_settings(plan: Plan, splits: Splits) -> LadderSettings:
         bases=plan.bases.names,
         families=plan.search.families,
         max_tokens=plan.data.max_tokens,
-        texts=splits.texts("train"),
+        texts=splits.read_by_students,
+        labelled=splits.texts("train"),
         labels=splits.dataset.labels,
     )
 
@@ -38,7 +39,7 @@ def ladder_settings(plan: Plan, splits: Splits) -> LadderSettings:
 def ladder(run: Session, splits: Splits, reference: ModelSpec) -> tuple[SizedCandidate, ...]:
     """List every candidate with its predicted size, the smallest first."""
     candidates = ladder_of(ladder_settings(run.plan, splits), reference)
-    run.forecast.candidates(len(candidates))
+    run.forecast.candidates(sum(not bisection.between(one.candidate) for one in candidates))
     begin_candidates(run.registry, run.search, [one.candidate.id for one in candidates])
     return candidates
 
@@ -63,14 +64,39 @@ def climb(
         if checkpoint != reference:
             _derive(run, splits, entries, checkpoint)
     sizes = {one.candidate: one.predicted_bytes for one in candidates}
-    reasons = _students(run, splits, entries, Climb(students=students_of(candidates), sizes=sizes), reference)
-    return [replace(e, obstacle=reasons[c.spec]) if c.spec in reasons else e for c, e in entries.items()]
+    reasons, checkpoints = _students(
+        run, splits, entries, Climb(students=students_of(candidates), sizes=sizes), reference
+    )
+    others = _vocabularies(run, splits, entries, sizes, {c.spec: c for c in (*done, *checkpoints)})
+    reasons_by_candidate = {c: reasons[c.spec] for c in entries if c.spec in reasons} | others
+    return [
+        replace(e, obstacle=reasons_by_candidate[c]) if c in reasons_by_candidate else e for c, e in entries.items()
+    ]
+
+
+def _vocabularies(
+    run: Session,
+    splits: Splits,
+    entries: Entries,
+    sizes: Mapping[Candidate, int],
+    checkpoints: Mapping[ModelSpec, Checkpoint],
+) -> dict[Candidate, str]:
+    """Build vocabularies between the trimmed and the whole one while that pays and return why each other one was not."""
+    while True:
+        chances = _chances(run, splits, entries)
+        candidate = bisection.next_between(sizes, chances)
+        if candidate is None:
+            return bisection.not_between(sizes, chances)
+        _try(run, splits, entries, candidate, checkpoints[candidate.spec])
+        if entries[candidate].predictions is None:  # it cannot be built, and would be asked for again
+            sizes = {c: size for c, size in sizes.items() if c != candidate}
 
 
 def _students(
     run: Session, splits: Splits, entries: Entries, state: Climb, reference: Checkpoint
-) -> dict[ModelSpec, str]:
-    """Train students until none is in question and return why each other one was not; `entries` is filled in."""
+) -> tuple[dict[ModelSpec, str], list[Checkpoint]]:
+    """Train students until none is in question and return why each other one was not, and those trained; `entries` is filled in."""
+    checkpoints: list[Checkpoint] = []
     while True:
         chances = _chances(run, splits, entries)
         if state.trained:
@@ -78,9 +104,10 @@ def _students(
         step = bisection.next_step(state, chances, _budget(run, splits))
         run.forecast.students(step.in_question, splits.dataset, run.plan)
         if step.student is None:
-            return bisection.reasons(step.climb, chances)
+            return bisection.reasons(step.climb, chances), checkpoints
         with run.stage("train", step.student.id):
             checkpoint = train(run, step.student, reference, splits)
+        checkpoints.append(checkpoint)
         state = replace(step.climb, trained=(*step.climb.trained, step.student))
         _derive(run, splits, entries, checkpoint)
 
@@ -97,12 +124,17 @@ def _budget(run: Session, splits: Splits) -> Budget:
 
 def _derive(run: Session, splits: Splits, entries: Entries, checkpoint: Checkpoint) -> None:
     """Build and evaluate every candidate of a checkpoint; `entries` is filled in."""
-    for candidate in [candidate for candidate in entries if candidate.spec == checkpoint.spec]:
-        with run.stage("build", candidate.id):
-            entry = tasks.build(entries[candidate], checkpoint, splits, run.plan.data.windows, run.home, run.build)
-        with run.stage("evaluate", candidate.id):
-            entries[candidate] = tasks.evaluate(entry, splits, run.here, run.home)
-        run.forecast.built(run.stage_s["evaluate"])
+    for candidate in [c for c in entries if c.spec == checkpoint.spec and not bisection.between(c)]:
+        _try(run, splits, entries, candidate, checkpoint)
+
+
+def _try(run: Session, splits: Splits, entries: Entries, candidate: Candidate, checkpoint: Checkpoint) -> None:
+    """Build and evaluate one candidate; `entries` is filled in."""
+    with run.stage("build", candidate.id):
+        entry = tasks.build(entries[candidate], checkpoint, splits, run.plan.data.windows, run.home, run.build)
+    with run.stage("evaluate", candidate.id):
+        entries[candidate] = tasks.evaluate(entry, splits, run.here, run.home)
+    run.forecast.built(run.stage_s["evaluate"])
 
 
 def _shift(run: Session, splits: Splits, entries: Sequence[Entry]) -> Shift:

@@ -14,7 +14,7 @@ import onnx
 
 from parsimony.bundle.folder import Contents, Windows, describe, described, fill_bundle
 from parsimony.candidates import BuiltBundle, Candidate
-from parsimony.compression.nearest_tokens import neighbours
+from parsimony.compression.nearest_tokens import likeliest, neighbours
 from parsimony.compression.technique import DoesNotApplyError, Draft, Technique
 from parsimony.compression.techniques import TECHNIQUES
 from parsimony.data.table import Texts
@@ -90,7 +90,8 @@ def _draft(checkpoint: Path, base: Path, texts: Texts, chain: tuple[Technique, .
     """Return a checkpoint after these techniques with its logits; candidates of one checkpoint share the first of them."""
     if not chain:
         draft = draft_of(checkpoint, texts)
-        draft = replace(draft, near=neighbours(base, draft.tokenizer, texts))
+        read = base, draft.tokenizer, texts
+        draft = replace(draft, near=neighbours(*read), likeliest=likeliest(*read))
         return draft, _logits(draft)
     return applied(chain[-1], *_draft(checkpoint, base, texts, chain[:-1]))
 

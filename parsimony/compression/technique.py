@@ -22,7 +22,7 @@ class Draft:
 
     `heads` are those of each layer, `hidden` is the width that they have together. `texts` are the training texts, which
     a technique may read to decide what is needed; `near` maps tokens that occur in none of them to a similar token that
-    does.
+    does; `likeliest` are the tokens that occur in none of them, those first that later texts are the likeliest to hold.
     """
 
     graph: onnx.ModelProto
@@ -32,6 +32,7 @@ class Draft:
     hidden: int
     texts: Texts
     near: Mapping[int, int] = field(default_factory=dict)
+    likeliest: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from parsimony.data.table import Dataset, SplitName, Table, Texts
 from parsimony.errors import DataError, Finding, InfrastructureError
 from parsimony.files import digest_bytes, digest_of, new_folder, verify_folder, write_json, write_manifest
 
-META = "meta.json"
+META, _UNLABELLED = "meta.json", "unlabelled"
 SPLITS: tuple[SplitName, ...] = ("train", "validation", "test")
 Findings = tuple[Finding, ...]
 
@@ -118,15 +118,16 @@ def _sizes(texts: int, shares: tuple[float, ...]) -> list[int]:
 
 
 class Splits:
-    """A dataset with its three splits in memory: read and hashed once a run, then handed on.
+    """A dataset with its three splits, and texts without labels, in memory: read and hashed once a run, then handed on.
 
     No dataclass, because Prefect walks through those that a task is given, row by row.
     """
 
-    __slots__ = ("_texts", "_truth", "dataset", "tables")
+    __slots__ = ("_texts", "_truth", "dataset", "read_by_students", "tables", "unlabelled")
 
-    def __init__(self, dataset: Dataset, tables: Mapping[SplitName, Table]) -> None:
-        self.dataset, self.tables = dataset, dict(tables)
+    def __init__(self, dataset: Dataset, tables: Mapping[SplitName, Table], unlabelled: Sequence[str] = ()) -> None:
+        self.dataset, self.tables, self.unlabelled = dataset, dict(tables), tuple(unlabelled)
+        self.read_by_students = Texts.of((*tables["train"].texts, *unlabelled))
         self._texts: dict[SplitName, Texts] = {}
         self._truth: dict[SplitName, np.ndarray] = {}
 
@@ -143,14 +144,20 @@ class Splits:
         return self._truth[name]
 
 
-def write_splits(folder: Path, tables: Mapping[SplitName, Table], quarantined: Findings, notes: Findings) -> Splits:
+def write_splits(
+    folder: Path,
+    tables: Mapping[SplitName, Table],
+    quarantined: Findings,
+    notes: Findings,
+    unlabelled: Sequence[str] = (),
+) -> Splits:
     """Write the splits as JSON lines beside `meta.json` and a manifest, and return them with their description.
 
     The labels are those of train. `test_digest` depends on the labelled texts of the test split, not on their order: a
     shuffled copy is the same exam.
     """
     labels, test = tuple(sorted(set(tables["train"].labels))), tables["test"]
-    contents: dict[str, str] = {name: digest_of(table.texts, table.labels) for name, table in tables.items()}
+    contents = _contents(tables, unlabelled)
     dataset = Dataset(
         folder=str(folder),
         digest=_digest(labels, contents),
@@ -161,14 +168,23 @@ def write_splits(folder: Path, tables: Mapping[SplitName, Table], quarantined: F
         test_digest=digest_of(sorted(zip(test.texts, test.labels, strict=True))),
         quarantined=quarantined,
         notes=notes,
+        unlabelled_rows=len(unlabelled),
+        unlabelled_digest=contents.get(_UNLABELLED, ""),
     )
     with new_folder(folder) as work:
         for name, table in tables.items():
             _write_lines(work / f"{name}.jsonl", table)
+        (work / f"{_UNLABELLED}.json").write_text(json.dumps(unlabelled, ensure_ascii=False), encoding="utf-8")
         sources = {name: table.source for name, table in tables.items()}
         write_json(work / META, {**asdict(dataset), "contents": contents, "sources": sources})
         write_manifest(work, {"kind": "dataset", "digest": dataset.digest})
-    return Splits(dataset, tables)
+    return Splits(dataset, tables, unlabelled)
+
+
+def _contents(tables: Mapping[SplitName, Table], unlabelled: Sequence[str]) -> dict[str, str]:
+    """Return the digest of every split, and of the texts without labels where there are some."""
+    contents: dict[str, str] = {name: digest_of(table.texts, table.labels) for name, table in tables.items()}
+    return contents | ({_UNLABELLED: digest_of(list(unlabelled))} if unlabelled else {})
 
 
 def read_splits(folder: Path) -> Splits:
@@ -179,15 +195,22 @@ def read_splits(folder: Path) -> Splits:
     verify_folder(folder)
     meta = json.loads((folder / META).read_text(encoding="utf-8"))
     findings = {name: tuple(Finding(**finding) for finding in meta[name]) for name in ("quarantined", "notes")}
-    known = {field.name: meta[field.name] for field in fields(Dataset)}
+    known = {field.name: meta[field.name] for field in fields(Dataset) if field.name in meta}
     dataset = Dataset(**{**known, **findings, "folder": str(folder), "labels": tuple(meta["labels"])})
     tables = {name: _read_lines(folder / f"{name}.jsonl", meta["sources"][name]) for name in SPLITS}
-    digest = _digest(dataset.labels, {name: digest_of(table.texts, table.labels) for name, table in tables.items()})
+    unlabelled = _read_unlabelled(folder)
+    digest = _digest(dataset.labels, _contents(tables, unlabelled))
     if digest != dataset.digest:
         raise InfrastructureError(
             f"{folder} holds dataset {digest[:12]}…, expected {dataset.digest[:12]}…; validate the data again"
         )
-    return Splits(dataset, tables)
+    return Splits(dataset, tables, unlabelled)
+
+
+def _read_unlabelled(folder: Path) -> tuple[str, ...]:
+    """Read the texts without labels; earlier versions wrote none."""
+    file = folder / f"{_UNLABELLED}.json"
+    return tuple(json.loads(file.read_text(encoding="utf-8"))) if file.exists() else ()
 
 
 def _digest(labels: tuple[str, ...], contents: Mapping[str, str]) -> str:

@@ -64,7 +64,7 @@ class Table:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dataset:
-    """The cleaned data of a run, cut into its three splits and kept as files in `folder`."""
+    """The cleaned data of a run, cut into its three splits and kept as files in `folder`; and texts without labels, where given."""
 
     folder: str
     digest: str
@@ -75,6 +75,8 @@ class Dataset:
     test_digest: str
     quarantined: tuple[Finding, ...]
     notes: tuple[Finding, ...]
+    unlabelled_rows: int = 0
+    unlabelled_digest: str = ""
 
     def __post_init__(self) -> None:
         require(len(self.labels) >= 2, f"{len(self.labels)} labels, expected at least 2")

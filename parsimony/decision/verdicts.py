@@ -81,7 +81,7 @@ def compare(entry: Entry, reference: Entry, truth: np.ndarray, settings: GateSet
         discordance=float(discordant.mean()),
         is_reference=entry.id == reference.id,
         kind=entry.candidate.spec.family,
-        trimmed="trim" in entry.candidate.techniques,
+        trimmed=entry.candidate.trimmed,
     )
 
 

@@ -10,6 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from parsimony.measurement.records import Disturbance, Environment
+from parsimony.runtimes.cores import affinity as affinity
+from parsimony.runtimes.cores import cores, quota_cores
+from parsimony.runtimes.cores import usable_threads as usable_threads
 from parsimony.runtimes.cpu import cpu, isa
 
 _GROUPS = Path("/sys/fs/cgroup")
@@ -17,34 +20,6 @@ _STAT = Path("/proc/stat")
 _SCHEDULED = Path("/proc/self/schedstat")
 _GOVERNOR = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
 _PACKAGES = ("onnxruntime", "tokenizers", "numpy")
-
-
-def affinity() -> tuple[int, ...] | None:
-    """Return the numbers of the cores that this process may run on, None where the system does not say."""
-    return tuple(sorted(os.sched_getaffinity(0))) if hasattr(os, "sched_getaffinity") else None
-
-
-def cores() -> int:
-    """Return how many cores this process may run on."""
-    mine = affinity()
-    return (os.cpu_count() or 1) if mine is None else len(mine)
-
-
-def quota_cores(groups: Path = _GROUPS) -> float | None:
-    """Return the CPU quota of this control group (version 2 or 1) in cores, or None when there is no quota."""
-    if (unified := groups / "cpu.max").is_file():
-        limit, _, period = unified.read_text(encoding="utf-8").strip().partition(" ")
-    elif (first := groups / "cpu" / "cpu.cfs_quota_us").is_file():
-        limit, period = (p.read_text(encoding="utf-8").strip() for p in (first, first.with_name("cpu.cfs_period_us")))
-    else:
-        return None
-    return None if limit in ("max", "-1") else int(limit) / int(period)
-
-
-def usable_threads() -> int:
-    """Return how many threads can really run at once: cores, cut by the quota."""
-    quota = quota_cores()
-    return cores() if quota is None else max(1, min(cores(), int(quota)))
 
 
 def kind() -> tuple[object, ...]:

@@ -289,6 +289,8 @@ def _data(dataset: Dataset) -> Json:
         "validation_rows": dataset.validation_rows,
         "test_rows": dataset.test_rows,
         "test_digest": dataset.test_digest,
+        "unlabelled_rows": dataset.unlabelled_rows,
+        "unlabelled_digest": dataset.unlabelled_digest or None,
         "quarantined": len(dataset.quarantined),
         "quarantined_by_check": dict(sorted(Counter(finding.check for finding in dataset.quarantined).items())),
     }

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from parsimony.data.table import Dataset
 from parsimony.decision.records import Decision, Judged, Slice
 from parsimony.errors import Finding
 from parsimony.measurement.records import TRAINING_MACHINE, TargetSettings
@@ -158,16 +159,23 @@ def data(decision: Decision) -> tuple[Grid, ...]:
         ("train", say.counted(dataset.train_rows, "row")),
         ("validation (chooses)", say.counted(dataset.validation_rows, "row")),
         ("test (decides once)", say.counted(dataset.test_rows, "row")),
+        *_unlabelled(dataset),
         ("test-set reuse", f"{say.counted(decision.test_reuse, 'question')} answered, this one included"),
         ("quarantined", say.counted(len(dataset.quarantined), "row")),
     )
-    digests = (("everything", dataset.digest), ("test split", dataset.test_digest))
+    digests = [("everything", dataset.digest), ("test split", dataset.test_digest)]
+    digests += [("texts without labels", dataset.unlabelled_digest)] if dataset.unlabelled_rows else []
     return (
         Grid(title="Splits", columns=(), rows=splits),
-        Grid(title="Digests (SHA-256)", columns=(), rows=digests),
+        Grid(title="Digests (SHA-256)", columns=(), rows=tuple(digests)),
         _quarantine(dataset.quarantined),
         _notes(dataset.notes),
     )
+
+
+def _unlabelled(dataset: Dataset) -> tuple[tuple[str, str], ...]:
+    rows = dataset.unlabelled_rows
+    return (("without labels (students learn from them)", say.counted(rows, "text")),) if rows else ()
 
 
 def _quarantine(findings: tuple[Finding, ...]) -> Grid:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, TypeVar
 
 from parsimony.candidates import Candidate, ModelSpec
 from parsimony.decision.chances import Comparison, Question, chances
@@ -15,6 +15,7 @@ from parsimony.decision.chances import Comparison, Question, chances
 HOPEFUL, SAFE = 0.5, 0.8
 
 
+_Step = TypeVar("_Step")
 Vocabulary = Literal["trimmed", "whole"]
 
 
@@ -60,7 +61,7 @@ def in_question(students: Sequence[ModelSpec], chances: Mapping[ModelSpec, float
     return _between(students, chances, HOPEFUL) or _between(students, chances, SAFE)
 
 
-def _between(students: Sequence[ModelSpec], chances: Mapping[ModelSpec, float], least: float) -> tuple[ModelSpec, ...]:
+def _between(students: Sequence[_Step], chances: Mapping[_Step, float], least: float) -> tuple[_Step, ...]:
     """Return the students among which the smallest one with this chance must be.
 
     What is larger than one that has it is not the smallest; what is smaller than one that has it not is taken not to
@@ -92,6 +93,52 @@ def next_step(climb: Climb, chances: Mapping[Candidate, float], budget: Budget) 
     if left or climb.vocabulary == "whole":
         return Step(climb=climb, in_question=left, student=left[len(left) // 2] if left else None)
     return next_step(replace(climb, vocabulary="whole"), chances, budget)
+
+
+def next_between(sizes: Mapping[Candidate, int], chances: Mapping[Candidate, float]) -> Candidate | None:
+    """Return the vocabulary between the trimmed and the whole one to try next, of a model that is trained; None when none would pay.
+
+    Of a model whose trimmed bundle is not hopeful while the one with all its words is, the least that is hopeful is looked for by
+    bisection, among those that are smaller than every hopeful candidate so far.
+    """
+    least = min((sizes[c] for c, p in chances.items() if p >= HOPEFUL), default=math.inf)
+    for chain in _by_vocabulary(sizes):
+        left = [c for c in _between(chain, chances, HOPEFUL) if sizes[c] < least]
+        if chain[0] in chances and left:
+            return left[len(left) // 2]
+    return None
+
+
+def not_between(sizes: Mapping[Candidate, int], chances: Mapping[Candidate, float]) -> dict[Candidate, str]:
+    """Return why each vocabulary between that was not tried was not, of models that are trained."""
+    why = {}
+    for chain in _by_vocabulary(sizes):
+        tried = [c for c in chain if c in chances]
+        for place, candidate in enumerate(chain):
+            if candidate in chances or not tried:
+                continue
+            larger = [c for c in chain[:place] if chances.get(c, 1.0) < HOPEFUL]
+            smaller = [c for c in tried if c not in chain[:place] and chances[c] >= HOPEFUL]
+            least = min((c for c, p in chances.items() if p >= HOPEFUL), key=sizes.__getitem__, default=candidate)
+            other = larger[-1] if larger else smaller[-1] if smaller else least
+            kind, only = ("larger", " only") if larger else ("smaller", "")
+            why[candidate] = f"not built: {other.id} is {kind} and has a chance of {chances.get(other, 0.0):.0%}{only}"
+    return why
+
+
+def _by_vocabulary(sizes: Mapping[Candidate, int]) -> list[list[Candidate]]:
+    """Return, of every model with vocabularies between, its candidates that differ in their vocabulary alone, the largest first."""
+    alike: dict[tuple[ModelSpec, tuple[str, ...]], list[Candidate]] = {}
+    for candidate in sizes:
+        rest = tuple(name for name in candidate.techniques if not name.startswith("trim"))
+        alike.setdefault((candidate.spec, rest), []).append(candidate)
+    chains = [sorted(chain, key=sizes.__getitem__, reverse=True) for chain in alike.values() if len(chain) > 2]
+    return sorted(chains, key=lambda chain: sizes[chain[0]])
+
+
+def between(candidate: Candidate) -> bool:
+    """Say whether a candidate's vocabulary lies between the trimmed and the whole one."""
+    return candidate.trimmed and "trim" not in candidate.techniques
 
 
 def _without_late(climb: Climb, budget: Budget) -> Climb:
@@ -144,7 +191,7 @@ def chances_of(
     trained: Sequence[ModelSpec], chances: Mapping[Candidate, float], vocabulary: Vocabulary
 ) -> dict[ModelSpec, float]:
     """Return the chance of each student's safest bundle, trimmed or with all its words; 0 where none could be built."""
-    mine = {c: p for c, p in chances.items() if ("trim" in c.techniques) == (vocabulary == "trimmed")}
+    mine = {c: p for c, p in chances.items() if c.trimmed == (vocabulary == "trimmed")}
     return {spec: max((p for c, p in mine.items() if c.spec == spec), default=0.0) for spec in trained}
 
 
@@ -156,5 +203,5 @@ def smaller_whole(
     sizes: predicted bytes of every candidate.
     """
     least = min((sizes[c] for c, p in chances.items() if p >= HOPEFUL), default=math.inf)
-    small = {c.spec for c, size in sizes.items() if "trim" not in c.techniques and size < least}
+    small = {c.spec for c, size in sizes.items() if not c.trimmed and size < least}
     return tuple(spec for spec in students if spec in small)

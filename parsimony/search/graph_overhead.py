@@ -48,7 +48,7 @@ def obstacles_of(base: Path) -> dict[str, str]:
     obstacles: dict[str, str] = {}
     for name in TECHNIQUES:
         before = ("fusion",) if name != "fusion" and "fusion" not in obstacles else ()
-        if name == "trim":
+        if name.startswith("trim"):
             continue
         try:
             _after(base, _FEW, _kinds(base, None), (*before, name))

@@ -13,7 +13,7 @@ from parsimony.data.table import Texts
 from parsimony.errors import require
 from parsimony.search import size_prediction
 from parsimony.training import bases
-from parsimony.training.families import FAMILIES
+from parsimony.training.families import FAMILIES, reads_unlabelled
 from parsimony.training.families.encoder import FROZEN
 from parsimony.training.families.student import student_shape
 
@@ -99,20 +99,24 @@ def _left(count: int | None, share: int) -> int | None:
 
 
 def candidates(
-    spec: ModelSpec, families: Sequence[str], reference: ModelSpec, without: Collection[str] = ()
+    spec: ModelSpec,
+    families: Sequence[str],
+    reference: ModelSpec,
+    without: Collection[str] = (),
+    amounts: Sequence[str] = (),
 ) -> tuple[Candidate, ...]:
     """Return what is derived from a spec; of a family that is not asked for, only the reference itself.
 
     without: the techniques that do not work here. A chain goes without fusion, which saves time only; what needs another
-    of them is left out.
+    of them is left out. amounts: the techniques that trim to vocabularies between the trimmed and the whole one.
     """
-    chains = _STUDENT
+    chains: Chains = (*_STUDENT, *((amount, "fusion", "int4") for amount in amounts))
     if (bag := FAMILIES[spec.family].bag) is not None:
         chains = bag.chains
     elif spec.family == "encoder" and "encoder" not in families:
         chains = ((),) if spec == reference else ()
     elif spec.family == "encoder":
-        chains = _FROZEN if spec.shape == (FROZEN,) else _REFERENCE
+        chains = _FROZEN if spec.shape == (FROZEN,) else tuple(dict.fromkeys((*_REFERENCE, *chains)))
     chains = tuple(
         dict.fromkeys(_usable(after, without) for after in chains if not set(after) & {*without} - _FOR_SPEED)
     )
@@ -131,12 +135,16 @@ def _usable(chain: tuple[str, ...], without: Collection[str]) -> tuple[str, ...]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LadderSettings:
-    """What the ladder of a run follows from: the plan's bases, families and cut, and the data's texts and labels."""
+    """What the ladder of a run follows from: the plan's bases, families and cut, and the data's texts and labels.
+
+    `texts` are those of train and those without labels; `labelled` are those of train alone.
+    """
 
     bases: tuple[str, ...]
     families: tuple[str, ...]
     max_tokens: int
     texts: Texts
+    labelled: Texts
     labels: tuple[str, ...]
 
 
@@ -144,21 +152,24 @@ def ladder_of(settings: LadderSettings, reference: ModelSpec) -> tuple[SizedCand
     """Return every candidate of a run with its predicted size, smallest first."""
 
     @cache
-    def shape(base: str) -> size_prediction.Shape:
-        return size_prediction.shape_of(bases.resolve(base), settings.texts, settings.max_tokens)
+    def shape(spec: ModelSpec) -> size_prediction.Shape:
+        texts = settings.texts if reads_unlabelled(spec.family) else settings.labelled
+        return size_prediction.shape_of(bases.resolve(spec.base), texts, settings.max_tokens)
 
     def predict(candidate: Candidate) -> int:
-        return size_prediction.predict(candidate, shape(candidate.spec.base), settings.labels)
+        return size_prediction.predict(candidate, shape(candidate.spec), settings.labels)
 
     specs = [*probe_specs(settings.bases), reference]
     specs += bag_specs(settings.families, reference.base)
     if "student" in settings.families:
-        specs += student_specs(reference.base, shape(reference.base))
+        specs += student_specs(reference.base, shape(reference))
     return ladder(
         [
             candidate
             for spec in specs
-            for candidate in candidates(spec, settings.families, reference, _without(spec, shape(spec.base)))
+            for candidate in candidates(
+                spec, settings.families, reference, _without(spec, shape(spec)), shape(spec).amounts
+            )
         ],
         predict,
     )

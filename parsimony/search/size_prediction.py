@@ -12,7 +12,7 @@ from parsimony.bundle.config_json import written
 from parsimony.candidates import Candidate
 from parsimony.compression.technique import DoesNotApplyError
 from parsimony.compression.techniques import TECHNIQUES
-from parsimony.compression.techniques.trim import require_fixed
+from parsimony.compression.techniques.trim import AMOUNTS, require_fixed
 from parsimony.data.table import Texts
 from parsimony.errors import PlanError
 from parsimony.search.graph_overhead import as_exported, graph_of, obstacles_of, overhead_of
@@ -38,12 +38,22 @@ _MAP_OVERHEAD, _MAP_NUMBER = 150, 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Vocabulary:
+    """How many rows a token table has, of how many tokens the graph lists the row, and the bytes of the tokenizer."""
+
+    rows: int
+    mapped: int
+    tokenizer_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Shape:
     """What the sizes of everything that is made of a base follow from.
 
     `heads` are the attention heads of a layer and `neurons` the width of its feed-forward block, None where they cannot be
     taken out; `mapped_tokens` of how many tokens the trimmed graph lists the row; `positions` how many rows of each table of
-    positions the tokenizer's cut can reach; `obstacles` the techniques that do not work here, each with the reason, and
+    positions the tokenizer's cut can reach; `between` the vocabularies between the trimmed and the whole one, by their techniques;
+    `obstacles` the techniques that do not work here, each with the reason, and
     `cannot_trim` why the tokenizer alone cannot be trimmed; `config` holds what the base's own bundle says in transformers' words.
     """
 
@@ -59,9 +69,15 @@ class Shape:
     neurons: int | None
     heads: int | None
     positions: int
+    between: tuple[tuple[str, Vocabulary], ...] = ()
     obstacles: tuple[tuple[str, str], ...] = ()
     cannot_trim: str = ""
     config: tuple[tuple[str, object], ...] = ()
+
+    @property
+    def amounts(self) -> tuple[str, ...]:
+        """The techniques that trim to a vocabulary between the trimmed and the whole one."""
+        return tuple(name for name, _ in self.between)
 
 
 @lru_cache(maxsize=16)
@@ -75,6 +91,8 @@ def shape_of(base: Path, texts: Texts, max_tokens: int) -> Shape:
     tokenizer = tokenizer_of(base, max_tokens=max_tokens)
     padding = padding_position(encoder)
     trimmed, cannot_trim = _trimmed(base, tokenizer, texts)
+    whole = Vocabulary(rows=vocabulary, mapped=0, tokenizer_bytes=len(tokenizer.encode()))
+    least = whole if trimmed is None else _vocabulary(trimmed)
     obstacles = obstacles_of(base) | _trim_obstacle(base, trimmed, cannot_trim)
     return Shape(
         base=base,
@@ -82,13 +100,14 @@ def shape_of(base: Path, texts: Texts, max_tokens: int) -> Shape:
         hidden=int(encoder.config.hidden_size),
         embedding_width=width,
         vocabulary=vocabulary,
-        tokenizer_bytes=len(tokenizer.encode()),
-        trimmed_vocabulary=vocabulary if trimmed is None else len(trimmed.used) + trimmed.shares,
-        mapped_tokens=0 if trimmed is None else len(trimmed.rows),
-        trimmed_tokenizer_bytes=len((tokenizer if trimmed is None else trimmed.tokenizer).encode()),
+        tokenizer_bytes=whole.tokenizer_bytes,
+        trimmed_vocabulary=least.rows,
+        mapped_tokens=least.mapped,
+        trimmed_tokenizer_bytes=least.tokenizer_bytes,
         neurons=prunable_width(encoder),
         heads=prunable_heads(encoder),
         positions=max_tokens if padding is None else max_tokens + padding + 1,
+        between=() if "trim" in obstacles else _between(base, tokenizer, texts),
         obstacles=tuple(obstacles.items()),
         cannot_trim=cannot_trim,
         config=tuple(in_transformers_words(encoder, tokenizer).items()),
@@ -113,6 +132,27 @@ def _trimmed(base: Path, tokenizer: str, texts: Texts) -> tuple[Trimmed | None, 
         return trim(tokenizer, texts.texts, neighbours(base, tokenizer, texts)), ""
     except CannotTrimError as error:
         return None, str(error)
+
+
+def _between(base: Path, tokenizer: str, texts: Texts) -> tuple[tuple[str, Vocabulary], ...]:
+    """Return the vocabularies that keep rows of some tokens which occur in no text, where those are at most half of them."""
+    from parsimony.compression.nearest_tokens import likeliest, neighbours
+
+    ranking, near = likeliest(base, tokenizer, texts), neighbours(base, tokenizer, texts)
+    amounts = {
+        name: trim(tokenizer, texts.texts, near, ranking[:more])
+        for name, more in AMOUNTS.items()
+        if 2 * more <= len(ranking)
+    }
+    return tuple((name, _vocabulary(trimmed)) for name, trimmed in amounts.items())
+
+
+def _vocabulary(trimmed: Trimmed) -> Vocabulary:
+    return Vocabulary(
+        rows=len(trimmed.used) + trimmed.shares,
+        mapped=len(trimmed.rows),
+        tokenizer_bytes=len(trimmed.tokenizer.encode()),
+    )
 
 
 def _trim_obstacle(base: Path, trimmed: Trimmed | None, cannot_trim: str) -> dict[str, str]:
@@ -149,10 +189,9 @@ def width_to_factorise(shape: Shape) -> int | None:
 
 def predict(candidate: Candidate, shape: Shape, labels: tuple[str, ...]) -> int:
     """Return the bytes that this candidate's bundle will have."""
-    trimmed = "trim" in candidate.techniques
-    rows = shape.trimmed_vocabulary if trimmed else shape.vocabulary
-    files = (shape.trimmed_tokenizer_bytes if trimmed else shape.tokenizer_bytes) + _FILES_OVERHEAD
-    files += _MAP_OVERHEAD + shape.mapped_tokens * _MAP_NUMBER if trimmed else 0
+    vocabulary = _vocabulary_of(candidate, shape)
+    rows, files = vocabulary.rows, vocabulary.tokenizer_bytes + _FILES_OVERHEAD
+    files += _MAP_OVERHEAD + vocabulary.mapped * _MAP_NUMBER if candidate.trimmed else 0
     files += len(json.dumps(labels, ensure_ascii=False).encode()) + len(_config(candidate, shape, labels).encode())
     if (bag := FAMILIES[candidate.spec.family].bag) is not None:
         return round(files + _bag(candidate, bag, rows, len(labels)))
@@ -168,7 +207,18 @@ def _config(candidate: Candidate, shape: Shape, labels: tuple[str, ...]) -> str:
     elif candidate.spec.family == "student":
         heads = None if shape.heads is None else heads_in(of)
         about |= {"num_hidden_layers": layers_in(of)} | ({} if heads is None else {"num_attention_heads": heads})
-    return written(about, shape.mapped_tokens if "trim" in candidate.techniques else shape.vocabulary, 0, labels)
+    vocabulary = _vocabulary_of(candidate, shape)
+    return written(about, vocabulary.mapped if candidate.trimmed else vocabulary.rows, 0, labels)
+
+
+def _vocabulary_of(candidate: Candidate, shape: Shape) -> Vocabulary:
+    """Return the vocabulary that a candidate's bundle has."""
+    if not candidate.trimmed:
+        return Vocabulary(rows=shape.vocabulary, mapped=0, tokenizer_bytes=shape.tokenizer_bytes)
+    least = Vocabulary(
+        rows=shape.trimmed_vocabulary, mapped=shape.mapped_tokens, tokenizer_bytes=shape.trimmed_tokenizer_bytes
+    )
+    return next((of for name, of in shape.between if name in candidate.techniques), least)
 
 
 def _bag(candidate: Candidate, bag: Bag, rows: int, classes: int) -> float:
@@ -188,7 +238,9 @@ def _transformer(candidate: Candidate, shape: Shape, rows: int, classes: int) ->
     else:
         weights = _weights(shape.base, None, None)
     weights = replace(weights, table=(rows, weights.table[1]))
-    structure = overhead_of(shape.base, layers, tuple(name for name in candidate.techniques if name != "trim"))
+    structure = overhead_of(
+        shape.base, layers, tuple(name for name in candidate.techniques if not name.startswith("trim"))
+    )
     return bytes_of(weights, layers, classes, bits) + structure + widened * _WIDENING_OVERHEAD[bits]
 
 

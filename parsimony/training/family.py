@@ -27,7 +27,7 @@ class Material:
     """What a family trains on. `start` is the folder of the checkpoint that it continues from, or None.
 
     `base` is the folder of the pretrained model; the linear family takes only its tokenizer. `place` is a folder in which a training
-    that is killed leaves what it goes on from; without one it starts anew.
+    that is killed leaves what it goes on from; without one it starts anew. `unlabelled` are further texts, without labels.
     """
 
     spec: ModelSpec
@@ -40,6 +40,12 @@ class Material:
     seed: int
     settings: TrainingSettings
     place: Path | None = None
+    unlabelled: tuple[str, ...] = ()
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """The texts that are distilled on: those of train, then those without labels."""
+        return (*self.train.texts, *self.unlabelled)
 
 
 Sizes = Sequence[tuple[int, int]]

@@ -9,9 +9,10 @@ import numpy as np
 from parsimony.data.labels import class_numbers
 from parsimony.training import factorised_embedding
 from parsimony.training.classifier import Classifier, features, narrow, padding_position, widen
+from parsimony.training.examples import Examples
 from parsimony.training.family import Material
-from parsimony.training.teacher import read_teacher
-from parsimony.training.trainer import Examples, Recipe, train
+from parsimony.training.teacher import classes_of, read_teacher
+from parsimony.training.trainer import Recipe, train
 from parsimony.training.vocabulary import CannotTrimError, Trimmed, token_ids, trim
 
 
@@ -48,18 +49,10 @@ def fit(classifier: Classifier, material: Material, recipe: Recipe, teacher: Pat
     Only the embedding rows of tokens that occur in training are trained: the others have no gradient, so leaving them
     out spares them the weight decay and the run much time. They are put back afterwards, as they were.
     """
-    trimmed = _needed(classifier, material.train.texts)
+    trimmed = _needed(classifier, material.train.texts if teacher is None else material.texts)
     original = factorised_embedding.table_of(classifier.encoder).weight.data.clone()
     narrow(classifier, trimmed)
-    lessons = (None, None) if teacher is None else read_teacher(teacher)
-    examples, validation = (
-        Examples(
-            rows=token_ids(trimmed.tokenizer, table.texts),
-            targets=class_numbers(table.labels, material.labels),
-            teacher=lesson,
-        )
-        for table, lesson in zip((material.train, material.validation), lessons, strict=True)
-    )
+    examples, validation = _labelled(material, trimmed) if teacher is None else _distilled(material, trimmed, teacher)
     done = train(classifier, examples, validation, recipe, material.seed, material.place)
     widen(classifier, trimmed.kept, original)
     return {
@@ -68,6 +61,29 @@ def fit(classifier: Classifier, material: Material, recipe: Recipe, teacher: Pat
         "validation_accuracy": done.validation_accuracy,
         "bf16": done.bf16,
     }
+
+
+def _labelled(material: Material, trimmed: Trimmed) -> tuple[Examples, Examples]:
+    """Return what to train on and what to validate with, from labels alone."""
+    train_rows, validation_rows = (
+        Examples(rows=token_ids(trimmed.tokenizer, table.texts), targets=class_numbers(table.labels, material.labels))
+        for table in (material.train, material.validation)
+    )
+    return train_rows, validation_rows
+
+
+def _distilled(material: Material, trimmed: Trimmed, teacher: Path) -> tuple[Examples, Examples]:
+    """Return what to train on and what to validate with, and what the teacher makes of both."""
+    lesson, check = read_teacher(teacher)
+    examples = Examples(
+        rows=token_ids(trimmed.tokenizer, material.texts), targets=classes_of(material, lesson), teacher=lesson
+    )
+    validation = Examples(
+        rows=token_ids(trimmed.tokenizer, material.validation.texts),
+        targets=class_numbers(material.validation.labels, material.labels),
+        teacher=check,
+    )
+    return examples, validation
 
 
 def _needed(classifier: Classifier, texts: tuple[str, ...]) -> Trimmed:

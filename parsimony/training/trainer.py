@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import tempfile
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,9 +16,11 @@ import numpy as np
 
 from parsimony.runtimes.cpu import has_fast_bf16
 from parsimony.training import last_epoch, qat
-from parsimony.training.classifier import Classifier, pad, pooled_state
+from parsimony.training.classifier import Classifier, pooled_state
+from parsimony.training.examples import Examples, collator_of, lessons_of, rows_of
 from parsimony.training.resumption import KEPT, Progress, progress, saving
 from parsimony.training.sampler import LengthGroups
+from parsimony.training.threads import Threads, chosen_between_epochs, suited
 
 if TYPE_CHECKING:
     import torch
@@ -51,23 +52,6 @@ class Recipe:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Teacher:
-    """What a teacher made of some texts: logits [texts, classes] and mean token states [texts, hidden], float32."""
-
-    logits: np.ndarray
-    states: np.ndarray
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Examples:
-    """Tokenised texts with class numbers, and what the teacher made of them when distilling."""
-
-    rows: Sequence[Sequence[int]]
-    targets: np.ndarray
-    teacher: Teacher | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Trained:
     """What training did: epochs and steps run, the accuracy of what it left on the validation split."""
 
@@ -93,19 +77,24 @@ def train(
     """
     with contextlib.ExitStack() as stack:
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory())) if place is None else place.resolve()
-        training = _Training(recipe=recipe, seed=seed, scratch=scratch, past=progress(scratch), kept=place is not None)
+        threads = stack.enter_context(suited())
+        past = progress(scratch)
+        training = _Training(
+            recipe=recipe, seed=seed, scratch=scratch, past=past, kept=place is not None, threads=threads
+        )
         return _train(classifier, examples, validation, training)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Training:
-    """A training: its recipe and seed, the folder it writes to, how far it came before, and whether it can go on from there."""
+    """A training: its recipe and seed, the folder it writes to, how far it came before, whether it can go on from there, its threads."""
 
     recipe: Recipe
     seed: int
     scratch: Path
     past: Progress | None
     kept: bool
+    threads: Threads
 
     @property
     def epochs(self) -> float:
@@ -125,9 +114,9 @@ def _train(classifier: Classifier, examples: Examples, validation: Examples, tra
     trainer = _trainer_of(examples, training)(
         model=network,
         args=_arguments(training, bf16=bf16, distils=distils),
-        train_dataset=_rows(examples, 0),
-        eval_dataset=_rows(validation, len(examples.rows)),
-        data_collator=_collator(np.concatenate((lessons_of(examples), lessons_of(validation)))),
+        train_dataset=rows_of(examples, 0),
+        eval_dataset=rows_of(validation, len(examples.rows)),
+        data_collator=collator_of(np.concatenate((lessons_of(examples), lessons_of(validation)))),
         compute_loss_func=loss_of(training.recipe, examples),
         compute_metrics=_accuracy,
         callbacks=_callbacks(network, training, len(examples.rows), distils=distils),
@@ -150,7 +139,7 @@ def _train(classifier: Classifier, examples: Examples, validation: Examples, tra
 def _callbacks(
     network: torch.nn.Module, training: _Training, rows: int, *, distils: bool
 ) -> list[transformers.TrainerCallback]:
-    """Return what rounds the weights when distilling, else what stops early; and what saves where the training can go on."""
+    """Return what rounds the weights when distilling, else what stops early; what chooses threads; what saves where it can go on."""
     import transformers
 
     recipe = training.recipe
@@ -160,6 +149,7 @@ def _callbacks(
         stopping = transformers.EarlyStoppingCallback(recipe.patience)
         stopping.early_stopping_patience_counter = 0 if training.past is None else training.past.without_gain
         callbacks = [stopping]
+    callbacks.append(chosen_between_epochs(training.threads))
     return [*callbacks, saving(-(-rows // recipe.batch_size))] if training.kept else callbacks
 
 
@@ -235,38 +225,6 @@ def _trainer_of(examples: Examples, training: _Training) -> type[transformers.Tr
             return torch.utils.data.DataLoader(self.train_dataset, batch_sampler=batches, collate_fn=self.data_collator)
 
     return Trainer
-
-
-def _rows(examples: Examples, first: int) -> Any:  # datasets ships no types
-    """Return token ids and, in `labels`, the row of each text's lesson, counted from `first`."""
-    import datasets
-
-    columns = {
-        "input_ids": [list(row) for row in examples.rows],
-        "labels": list(range(first, first + len(examples.rows))),
-    }
-    return datasets.Dataset.from_dict(columns)
-
-
-def lessons_of(examples: Examples) -> np.ndarray:
-    """Return the class number, the teacher's logits and its state, float32 [texts, 1 or 1 + classes + hidden]."""
-    targets = examples.targets.reshape(-1, 1)
-    if examples.teacher is None:
-        return targets.astype(np.float32)
-    return np.concatenate((targets, examples.teacher.logits, examples.teacher.states), axis=1, dtype=np.float32)
-
-
-def _collator(lessons: np.ndarray) -> Any:
-    """Return what makes a padded batch of rows, with their lessons as labels."""
-    import torch
-
-    table = torch.from_numpy(lessons)
-
-    def collate(rows: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
-        ids, mask = pad([row["input_ids"] for row in rows])
-        return {"input_ids": ids, "attention_mask": mask, "labels": table[[row["labels"] for row in rows]]}
-
-    return collate
 
 
 def loss_of(recipe: Recipe, examples: Examples) -> Any:

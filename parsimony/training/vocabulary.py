@@ -9,7 +9,7 @@ a word is read stays, even where the model sees only the word's beginning. This 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,9 +26,9 @@ class CannotTrimError(ValueError):
 class Trimmed:
     """A smaller tokenizer and, in the order of its ids, the id that each token had before.
 
-    `used` lists, by their old ids, the tokens that occur in the texts: they keep a row of their own, in this order.
-    `rows` holds the row that each token reads: its own, a neighbour's, or the one behind the last of `used`, which is
-    shared by all tokens that occur in no text. It ends with the shared row, which every later token reads too.
+    `used` lists, by their old ids, the tokens that keep a row of their own, in this order: those that occur in the texts, and others
+    where that was asked. `rows` holds the row that each token reads: its own, a neighbour's, or the one behind the last of `used`,
+    which is shared by all others. It ends with the shared row, which every later token reads too.
     """
 
     tokenizer: str
@@ -67,10 +67,13 @@ def token_ids(tokenizer: str, texts: Sequence[str]) -> list[list[int]]:
     return [encoding.ids for encoding in encodings(tokenizer, texts)]
 
 
-def trim(tokenizer: str, texts: Sequence[str], near: Mapping[int, int] | None = None) -> Trimmed:
+def trim(
+    tokenizer: str, texts: Sequence[str], near: Mapping[int, int] | None = None, own: Collection[int] = ()
+) -> Trimmed:
     """Trim a WordPiece, Unigram or BPE tokenizer to what these texts use.
 
-    near: further tokens to keep, each with the token whose row it reads; one whose neighbour is not used is left out.
+    near: further tokens to keep, each with the token whose row it reads; one whose neighbour is not used is left out. own: tokens
+    that occur in no text and keep a row of their own.
 
     Raises CannotTrimError for another kind of tokenizer, or when the trimmed one would read a text differently.
     """
@@ -80,7 +83,8 @@ def trim(tokenizer: str, texts: Sequence[str], near: Mapping[int, int] | None = 
         raise CannotTrimError(f"its tokenizer is a {kind}, not WordPiece, Unigram or BPE")
     before = read(tokenizer, texts)
     occurring = {token for ids in before.ids for token in ids}
-    needed = occurring | _named_ids(document) | _unknown_id(model)
+    rowed = occurring | {*own}
+    needed = _named_ids(document) | _unknown_id(model) | rowed
     readable = {token: other for token, other in (near or {}).items() if other in occurring and token not in needed}
     deciding = before.behind_the_cut | _deciding(kind, tokenizer, texts, before)
     keep = _ordered(needed, set(readable), _KEPT[kind](model, needed | deciding | set(readable)))
@@ -90,7 +94,7 @@ def trim(tokenizer: str, texts: Sequence[str], near: Mapping[int, int] | None = 
     trimmed = _dumps(document)
     if token_ids(trimmed, texts) != [[new_id[token] for token in ids] for ids in before.ids]:
         raise CannotTrimError("the trimmed tokenizer reads some training texts differently")
-    used = tuple(token for token in keep if token in occurring)
+    used = tuple(token for token in keep if token in rowed)
     return Trimmed(tokenizer=trimmed, kept=keep, used=used, rows=_rows(keep, used, readable))
 
 

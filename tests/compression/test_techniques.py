@@ -27,6 +27,7 @@ from parsimony.bundle.runtime_version import least_version
 from parsimony.compression.build import draft_of
 from parsimony.compression.technique import DoesNotApplyError, Draft
 from parsimony.compression.techniques import TECHNIQUES
+from parsimony.compression.techniques.trim import AMOUNTS, apply
 from parsimony.data.table import Texts
 from parsimony.graphs import int4, rewrite
 from parsimony.runtimes import cpu
@@ -68,11 +69,11 @@ def agreement(one: Draft, other: Draft) -> float:
 
 def test_the_registry_knows_every_technique_by_its_name() -> None:
     assert {name: technique.name for name, technique in TECHNIQUES.items()} == {
-        n: n for n in ("trim", "fusion", "int8", "mixed", "int4")
+        n: n for n in ("trim", "trim2k", "trim8k", "trim32k", "fusion", "int8", "mixed", "int4")
     }
 
 
-@pytest.mark.parametrize("name", TECHNIQUES)
+@pytest.mark.parametrize("name", TECHNIQUES.keys() - AMOUNTS.keys())
 def test_a_technique_leaves_the_draft_that_it_is_given_as_it_was(name: str) -> None:
     start = draft("bert")
     before = start.graph.SerializeToString(deterministic=True)
@@ -112,6 +113,35 @@ def test_tokens_that_training_never_held_share_one_row(architecture: Architectur
     assert len(strange) > 1
     logits = rewrite.run(after.graph, [[5, i, 7] for i in strange])
     np.testing.assert_array_equal(logits, np.repeat(logits[:1], len(logits), axis=0))
+
+
+@every_architecture
+def test_tokens_that_training_never_held_can_keep_rows_of_their_own(architecture: Architecture) -> None:
+    start = draft(architecture)
+    names = {v: k for k, v in Tokenizer.from_str(start.tokenizer).get_vocab().items()}
+    used = {token for ids in token_ids(start.tokenizer, TRAIN.texts) for token in ids}
+    strange = tuple(sorted(names.keys() - used - named_ids(start.tokenizer)))[-5:]
+    ranked = replace(start, likeliest=strange, near=dict.fromkeys(strange[:1], min(used)))
+    after = apply(ranked, more=3)
+    renamed = Tokenizer.from_str(after.tokenizer).get_vocab()
+    own = [[5, renamed[names[token]], 7] for token in strange[:3]]
+    whole = [[Tokenizer.from_str(start.tokenizer).token_to_id(_name(after, i)) for i in row] for row in own]
+    np.testing.assert_array_equal(rewrite.run(after.graph, own), rewrite.run(start.graph, whole))
+    np.testing.assert_array_equal(logits_of(after, TRAIN.texts), logits_of(start, TRAIN.texts))
+    [name] = {n.input[0] for n in rewrite.lookup_of(start.graph, "input_ids")}
+    rows = [rewrite.initializers(d.graph)[name].dims[0] for d in (draft(architecture, "trim"), after)]
+    assert rows[1] - rows[0] == 3
+
+
+def _name(of: Draft, token: int) -> str:
+    name = Tokenizer.from_str(of.tokenizer).id_to_token(token)
+    assert name is not None
+    return name
+
+
+def test_more_rows_than_there_are_tokens_are_refused() -> None:
+    with pytest.raises(DoesNotApplyError, match="only 2 tokens occur in no text, expected 2048"):
+        TECHNIQUES["trim2k"].apply(replace(draft("bert"), likeliest=(7, 8)))
 
 
 @every_architecture

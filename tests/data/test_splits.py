@@ -171,6 +171,20 @@ def test_further_columns_follow_their_rows_through_the_cut_and_are_kept(tmp_path
     assert (dataset.digest, dataset.test_digest) == (bare.digest, bare.test_digest)  # nothing is trained anew
 
 
+def test_texts_without_labels_are_kept_and_count_in_the_digest_of_the_data_alone(tmp_path: Path) -> None:
+    parts = dict(zip(SPLITS, cut(many(100)), strict=True))
+    bare = write_splits(tmp_path / "bare", parts, (), ())
+    with_texts = write_splits(tmp_path / "more", parts, (), (), ("one", "a\nb", "two"))
+    assert (bare.dataset.unlabelled_rows, bare.dataset.unlabelled_digest) == (0, "")
+    assert (with_texts.dataset.unlabelled_rows, len(with_texts.dataset.unlabelled_digest)) == (3, 64)
+    assert with_texts.dataset.digest != bare.dataset.digest
+    assert with_texts.dataset.test_digest == bare.dataset.test_digest
+    again = read_splits(tmp_path / "more")
+    assert (again.dataset, again.unlabelled) == (with_texts.dataset, ("one", "a\nb", "two"))
+    assert again.read_by_students.texts == (*parts["train"].texts, "one", "a\nb", "two")
+    assert bare.read_by_students == bare.texts("train")
+
+
 def test_a_further_column_of_another_length_is_refused() -> None:
     with pytest.raises(ValueError, match=r"texts, labels, rows and slices have lengths \(1, 1, 1, 2\), expected equal"):
         Table(source="t.csv", texts=("x",), labels=("a",), rows=(2,), slices=(("region", ("eu", "us")),))

@@ -225,6 +225,8 @@ def test_quarantine_is_counted_by_check() -> None:
         "test_rows": 3080,
         "test_digest": "a1" * 32,
         "quarantined": 8,
+        "unlabelled_rows": 0,
+        "unlabelled_digest": None,
         "quarantined_by_check": {"conflicting_labels": 6, "empty_text": 2},
     }
     assert labels == list(decisions.dataset().labels)

@@ -107,4 +107,8 @@ def test_the_splits_are_told_with_their_rows_and_the_test_set_reuse() -> None:
         ("test-set reuse", "1 question answered, this one included"),
         ("quarantined", "8 rows"),
     )
+    more = replace(decisions.dataset(), unlabelled_rows=2, unlabelled_digest="b2" * 32)
+    splits_too, digests_too, *_ = data(replace(decisions.decision(), dataset=more))
+    assert set(splits_too.rows) - set(splits.rows) == {("without labels (students learn from them)", "2 texts")}
+    assert set(digests_too.rows) - set(digests.rows) == {("texts without labels", "b2" * 32)}
     assert digests.rows == (("everything", "5e" * 32), ("test split", "a1" * 32))

@@ -182,6 +182,65 @@ LADDER = _ladder(STUDENTS, ALL, _size)
 SIZES = {candidate.candidate: candidate.predicted_bytes for candidate in LADDER}
 
 
+AMOUNTS = ("trim2k", "trim8k", "trim32k")
+CHAIN = [
+    _whole(STUDENTS[5]),
+    *(Candidate(spec=STUDENTS[5], techniques=(amount, "fusion", "int4")) for amount in reversed(AMOUNTS)),
+    _trimmed(STUDENTS[5]),
+]
+BYTES = {candidate: 1_000 - 100 * place for place, candidate in enumerate(CHAIN)}
+
+
+def _tried(least: int, more: dict[Candidate, float] | None = None) -> list[str]:
+    """Return which vocabularies between are tried, in order, when those up to the place `least` are hopeful."""
+    chances = {CHAIN[0]: 0.9 if least >= 0 else 0.1, CHAIN[-1]: 0.9 if least == len(CHAIN) - 1 else 0.1, **(more or {})}
+    order = []
+    while (candidate := bisection.next_between(BYTES | dict.fromkeys(more or (), 650), chances)) is not None:
+        chances[candidate] = 0.9 if CHAIN.index(candidate) <= least else 0.1
+        order.append(candidate.techniques[0])
+    return order
+
+
+def test_a_vocabulary_between_is_looked_for_by_bisection_where_trimming_alone_costs_the_chance() -> None:
+    assert _tried(3) == ["trim8k", "trim2k"]
+    assert _tried(2) == ["trim8k", "trim2k"]
+    assert _tried(1) == ["trim8k", "trim32k"]
+    assert _tried(0) == ["trim8k", "trim32k"]
+
+
+def test_no_vocabulary_between_is_tried_where_none_can_be_needed_or_none_would_help() -> None:
+    assert _tried(4) == []  # the trimmed one is hopeful
+    assert _tried(-1) == []  # the whole one is not
+    assert bisection.next_between(BYTES, {}) is None  # it is not trained
+    smaller = {_trimmed(STUDENTS[6]): 0.8}
+    assert _tried(3, smaller) == []  # 650 bytes are hopeful already: what is left has 700 and more
+
+
+def test_every_vocabulary_that_was_not_tried_says_why() -> None:
+    whole, more, some, few, trimmed = CHAIN
+    tried = {whole: 0.9, more: 0.8, some: 0.2, trimmed: 0.1}
+    assert bisection.not_between(BYTES, tried) == {few: f"not built: {some.id} is larger and has a chance of 20% only"}
+    other = _trimmed(STUDENTS[6])
+    assert bisection.not_between({**BYTES, other: 650}, {whole: 0.9, trimmed: 0.1, other: 0.7}) == dict.fromkeys(
+        (more, some, few), f"not built: {other.id} is smaller and has a chance of 70%"
+    )
+    assert bisection.not_between(BYTES, {whole: 0.9, trimmed: 0.6})[some] == (
+        f"not built: {trimmed.id} is smaller and has a chance of 60%"
+    )
+    assert bisection.not_between(BYTES, {whole: 0.1, trimmed: 0.0})[more] == (
+        f"not built: {whole.id} is larger and has a chance of 10% only"
+    )
+    assert bisection.not_between(BYTES, {}) == {}
+
+
+def test_a_vocabulary_between_has_an_id_of_its_own_and_counts_as_trimmed() -> None:
+    assert CHAIN[1].id == "student-L3-A4-F192-E128+trim32k+int4"
+    assert [candidate.trimmed for candidate in CHAIN] == [False, True, True, True, True]
+    assert [bisection.between(candidate) for candidate in CHAIN] == [False, True, True, True, False]
+    assert [c.techniques[0] for c in ladder.candidates(STUDENTS[5], ALL, REFERENCE, (), AMOUNTS)][3:] == list(AMOUNTS)
+    assert len(ladder.candidates(REFERENCE, ALL, REFERENCE, (), AMOUNTS)) == 7 + 3
+
+
 def test_a_student_that_would_end_too_late_is_skipped_with_the_reason() -> None:
     budget = Budget(minutes=5, left_s=60.0, cost_s=lambda student: 61.0 if student == STUDENTS[0] else 1.0)
     step = bisection.next_step(Climb(students=STUDENTS, sizes={}), {}, budget)
@@ -310,11 +369,38 @@ def test_what_needs_a_technique_that_does_not_work_is_left_out() -> None:
     assert _chains(LINEAR, "trim") == [()]
 
 
+def settings_of(base: Path, unlabelled: tuple[str, ...] = ()) -> LadderSettings:
+    texts = tables()[0].texts
+    return LadderSettings(
+        bases=(str(base),),
+        families=ALL,
+        max_tokens=32,
+        texts=Texts.of((*texts, *unlabelled)),
+        labelled=Texts.of(texts),
+        labels=LABELS,
+    )
+
+
+@pytest.mark.slow
+def test_texts_without_labels_keep_tokens_in_all_families_but_the_linear_one() -> None:
+    sizes = [
+        {
+            one.candidate: one.predicted_bytes
+            for one in ladder.ladder_of(settings, ladder.reference_spec(settings.bases[0]))
+        }
+        for settings in (
+            settings_of(base_of("bert")),
+            settings_of(base_of("bert"), ("quarterly parliament debate", "violin orchestra")),
+        )
+    ]
+    more = {candidate for candidate, size in sizes[1].items() if size > sizes[0][candidate]}
+    assert more == {c for c in sizes[0] if "trim" in c.techniques and c.spec.family != "linear"}
+    assert all(size >= sizes[0][candidate] for candidate, size in sizes[1].items())
+
+
 @pytest.mark.slow
 def test_the_ladder_goes_without_what_does_not_work_on_the_base_and_says_why(caplog: pytest.LogCaptureFixture) -> None:
-    settings = LadderSettings(
-        bases=(str(base_of("mpnet")),), families=ALL, max_tokens=32, texts=Texts.of(tables()[0].texts), labels=LABELS
-    )
+    settings = settings_of(base_of("mpnet"))
     with caplog.at_level("INFO", "parsimony.search.ladder"):
         sized = ladder.ladder_of(settings, ladder.reference_spec(settings.bases[0]))
     techniques = {name for one in sized for name in one.candidate.techniques}
@@ -329,9 +415,7 @@ def test_a_tokenizer_that_cannot_be_trimmed_costs_every_family_its_trimmed_candi
     document = json.loads((base / "tokenizer.json").read_text(encoding="utf-8"))
     document["model"] = {"type": "WordLevel", "vocab": document["model"]["vocab"], "unk_token": "[UNK]"}
     (base / "tokenizer.json").write_text(json.dumps(document), encoding="utf-8")
-    settings = LadderSettings(
-        bases=(str(base),), families=ALL, max_tokens=32, texts=Texts.of(tables()[0].texts), labels=LABELS
-    )
+    settings = settings_of(base)
     sized = ladder.ladder_of(settings, ladder.reference_spec(str(base)))
     assert {one.candidate.spec.family for one in sized} == set(ALL)
     assert [one for one in sized if "trim" in one.candidate.techniques] == []

@@ -34,6 +34,19 @@ def source(train: str, test: str | None = None) -> Source:
     )  # fmt: skip
 
 
+def test_texts_without_labels_are_read_cleaned_and_kept_out_of_the_test_split(tmp_path: Path) -> None:
+    train = write(tmp_path / "train.csv", good())
+    file = tmp_path / "log.csv"
+    file.write_text("text\nNever seen\n" + "".join(f"{text.upper()}\n" for text, _ in good()) + "x" * 60 + "\n")
+    splits = validate.fn(replace(source(train), unlabelled=str(file)), RULES, tmp_path / "run")
+    assert splits.unlabelled == ("Never seen", "x" * 50)
+    [note] = [note for note in splits.dataset.notes if note.check == "texts without labels"]
+    assert note.reason == "2 of 62 texts without labels are used, 60 in train, validation or test"
+    bare = validate.fn(source(train), RULES, tmp_path / "bare")
+    assert splits.tables == bare.tables
+    assert splits.dataset.test_digest == bare.dataset.test_digest
+
+
 def kept(path: Path) -> list[list[str]]:
     with path.open(encoding="utf-8", newline="") as stream:
         return list(csv.reader(stream))[1:]

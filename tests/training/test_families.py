@@ -30,8 +30,9 @@ from parsimony.graphs import rewrite
 from parsimony.training.checkpoint import FACTS, MODEL, TOKENIZER, WEIGHTS
 from parsimony.training.classifier import load, load_base, pad
 from parsimony.training.families import FAMILIES, encoder, linear, static, student
+from parsimony.training.family import Material
 from parsimony.training.fit import _needed, frozen_head
-from parsimony.training.teacher import read_teacher
+from parsimony.training.teacher import classes_of, read_teacher, write_teacher
 from parsimony.training.vocabulary import token_ids
 
 pytestmark = pytest.mark.slow
@@ -364,6 +365,42 @@ def test_the_parts_of_a_students_shape_are_read_back() -> None:
 def test_a_student_starts_from_the_reference(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="a student starts from the reference, found none"):
         student.train(material(base_of("bert"), spec_of("bert", "student")), tmp_path)
+
+
+UNLABELLED = ("quarterly parliament debate", "please tell me about the violin orchestra", "rain and soup at home")
+
+
+@pytest.fixture
+def with_texts(tmp_path: Path) -> Material:
+    """What a student is trained on when there are texts without labels: the reference has predicted them as well."""
+    reference = tmp_path / "reference"
+    shutil.copytree(folder_of("bert", "reference"), reference)
+    given = replace(material(base_of("bert"), spec_of("bert", "narrow"), reference), unlabelled=UNLABELLED)
+    write_teacher(reference, load(reference / WEIGHTS), given)
+    return given
+
+
+def test_of_a_text_without_a_label_the_class_is_what_the_teacher_predicts(with_texts: Material) -> None:
+    assert with_texts.start is not None
+    lesson, _ = read_teacher(with_texts.start)
+    predicted = logits_of(with_texts.start, UNLABELLED)
+    np.testing.assert_allclose(lesson.logits[len(TRAIN) :], predicted, atol=1e-3)
+    expected = [*class_numbers(TRAIN.labels, LABELS), *predicted.argmax(1)]
+    assert classes_of(with_texts, lesson).tolist() == expected
+
+
+@pytest.mark.parametrize("name", ["narrow", "static"])
+def test_texts_without_labels_teach_and_cost_no_step(with_texts: Material, name: Name, tmp_path: Path) -> None:
+    given = replace(with_texts, spec=spec_of("bert", name))
+    FAMILIES[given.spec.family].train(given, tmp_path)
+    bare = folder_of("bert", name)
+    if name == "narrow":
+        assert facts_of(tmp_path)["steps"] == facts_of(bare)["steps"]
+        return
+    token = rows_of(bare, ("parliament",))[0][1:-1]
+    before, after = (rewrite.initializers(model_of(folder))["tokens"] for folder in (bare, tmp_path))
+    rows = [onnx.numpy_helper.to_array(table)[token] for table in (before, after)]
+    assert not np.allclose(*rows, atol=0.01)  # it has a row of its own now, no longer that of all unknown tokens
 
 
 @pytest.mark.parametrize(("layers", "epochs"), [(6, 10.0), (3, 20.0), (2, 30.0), (1, 30.0)])

@@ -19,7 +19,8 @@ from parsimony.files import is_complete
 from parsimony.training import checkpoint_store, resumption
 from parsimony.training.checkpoint_store import PARTIAL, checkpoint_of, key_of
 from parsimony.training.classifier import Classifier, features, load_base
-from parsimony.training.trainer import Examples, Recipe, Teacher, Trained, train
+from parsimony.training.examples import Examples, Teacher
+from parsimony.training.trainer import Recipe, Trained, train
 from parsimony.training.vocabulary import token_ids
 
 pytestmark = pytest.mark.slow

@@ -12,7 +12,8 @@ from tinymodels import LABELS, base_of, freeze, tables
 from parsimony.data.labels import class_numbers
 from parsimony.training import qat
 from parsimony.training.classifier import Classifier, all_logits, features, load_base
-from parsimony.training.trainer import Examples, Recipe, Teacher, Trained, train
+from parsimony.training.examples import Examples, Teacher
+from parsimony.training.trainer import Recipe, Trained, train
 from parsimony.training.vocabulary import token_ids
 
 pytestmark = pytest.mark.slow

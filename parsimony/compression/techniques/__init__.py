@@ -7,6 +7,7 @@ from parsimony.compression.techniques import fusion, int4, int8, mixed, trim
 
 TECHNIQUES: dict[str, Technique] = {
     "trim": trim.TECHNIQUE,
+    **{between.name: between for between in trim.BETWEEN},
     "fusion": fusion.TECHNIQUE,
     "int8": int8.TECHNIQUE,
     "mixed": mixed.TECHNIQUE,

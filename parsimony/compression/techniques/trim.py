@@ -2,13 +2,14 @@
 
 The tokenizer also keeps tokens that are near to these, which look up the row of the nearest one, and every
 single-character piece, so that nothing becomes unknown; pieces that occur in no training text were never trained, and
-share one row.
+share one row. Between this and the whole vocabulary, tokens that occur in no training text can keep rows of their own.
 """
 
 from __future__ import annotations
 
 import copy
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import onnx
@@ -19,14 +20,19 @@ from parsimony.graphs import rewrite
 from parsimony.training.vocabulary import CannotTrimError, Trimmed, trim
 
 
-def apply(draft: Draft) -> Draft:
-    """Take unused tokens out of the tokenizer and out of every table that is looked up by token."""
+def apply(draft: Draft, more: int = 0) -> Draft:
+    """Take unused tokens out of the tokenizer and out of every table that is looked up by token.
+
+    more: how many tokens that occur in no text keep rows of their own, the likeliest ones.
+    """
+    if more > len(draft.likeliest):
+        raise DoesNotApplyError(f"only {len(draft.likeliest)} tokens occur in no text, expected {more}")
     graph = copy.deepcopy(draft.graph)
     tables = {node.input[0] for node in rewrite.lookup_of(graph, "input_ids")}
     if not tables:
         raise DoesNotApplyError("no table of the graph is looked up by token")
     try:
-        trimmed = trim(draft.tokenizer, draft.texts.texts, draft.near)
+        trimmed = trim(draft.tokenizer, draft.texts.texts, draft.near, draft.likeliest[:more])
     except CannotTrimError as error:
         raise DoesNotApplyError(str(error)) from error
     require_fixed(graph, trimmed)
@@ -53,3 +59,8 @@ def _shared(table: np.ndarray, trimmed: Trimmed) -> np.ndarray:
 
 
 TECHNIQUE = Technique(name="trim", apply=apply, quantises=False)
+# How many tokens that occur in no text keep rows of their own, between none and all of them.
+AMOUNTS = {"trim2k": 2_048, "trim8k": 8_192, "trim32k": 32_768}
+BETWEEN = tuple(
+    Technique(name=name, apply=partial(apply, more=more), quantises=False) for name, more in AMOUNTS.items()
+)

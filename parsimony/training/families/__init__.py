@@ -11,3 +11,9 @@ FAMILIES: dict[str, Family] = {
     "encoder": encoder.FAMILY,
     "student": student.FAMILY,
 }
+
+
+def reads_unlabelled(family: str) -> bool:
+    """Say whether texts without labels count when a model of this family is trimmed: not where it learns from labels alone."""
+    bag = FAMILIES[family].bag
+    return bag is None or bag.starts_from != "tokenizer"

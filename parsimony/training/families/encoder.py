@@ -13,6 +13,7 @@ from parsimony.training.classifier import load, load_base
 from parsimony.training.family import Family, Material
 from parsimony.training.fit import fit, frozen_head
 from parsimony.training.teacher import write_teacher
+from parsimony.training.threads import suited
 from parsimony.training.trainer import Recipe
 
 FROZEN = "frozen"
@@ -28,7 +29,8 @@ def train(material: Material, folder: Path) -> None:
 
 def _probe(material: Material, folder: Path) -> None:
     classifier = load_base(material.base, classes=len(material.labels), max_tokens=material.max_tokens)
-    accuracy = frozen_head(classifier, material)
+    with suited():
+        accuracy = frozen_head(classifier, material)
     write_checkpoint(folder, classifier, material, {"validation_accuracy": accuracy, "trained": "head"})
 
 

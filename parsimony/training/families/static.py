@@ -21,10 +21,11 @@ from parsimony.graphs import rewrite
 from parsimony.training import qat
 from parsimony.training.checkpoint import WEIGHTS, bag_in_their_words, write_model
 from parsimony.training.classifier import Classifier, features, load
+from parsimony.training.examples import Examples, Teacher, lessons_of
 from parsimony.training.export import OPSET, compare
 from parsimony.training.family import Bag, Family, Material, Sizes
-from parsimony.training.teacher import read_teacher
-from parsimony.training.trainer import Examples, Recipe, Teacher, lessons_of, loss_of
+from parsimony.training.teacher import classes_of, passes, read_teacher
+from parsimony.training.trainer import Recipe, loss_of
 from parsimony.training.vocabulary import token_ids
 
 if TYPE_CHECKING:
@@ -41,18 +42,21 @@ def train(material: Material, folder: Path) -> None:
     if material.start is None:
         raise ValueError("a static model starts from the reference, found none")
     reference = load(material.start / WEIGHTS)
-    rows, others = (token_ids(reference.tokenizer, t.texts) for t in (material.train, material.validation))
+    rows, others = (token_ids(reference.tokenizer, t) for t in (material.texts, material.validation.texts))
     known = sorted({token for row in rows for token in row})
     learned, held_out = _compact(rows, known), _compact(others, known)
     width = width_in(material.spec.shape)
     start = _start(_vectors(reference, known), _frequencies(learned, len(known)), width)
-    numbers, wanted = (class_numbers(t.labels, material.labels) for t in (material.train, material.validation))
+    wanted = class_numbers(material.validation.labels, material.labels)
     lesson, _ = read_teacher(material.start)
     settings = material.settings
     recipe = Recipe(
-        epochs=settings.student_epochs * _PASSES, learning_rate=_LEARNING_RATE, batch_size=settings.batch_size
+        epochs=passes(material, settings.student_epochs * _PASSES),
+        learning_rate=_LEARNING_RATE,
+        batch_size=settings.batch_size,
     )
-    table, head = _fit(start, Examples(rows=learned, targets=numbers, teacher=lesson), lesson, recipe, material.seed)
+    examples = Examples(rows=learned, targets=classes_of(material, lesson), teacher=lesson)
+    table, head = _fit(start, examples, lesson, recipe, material.seed)
     weight, bias = (part.detach().numpy() for part in (head.weight, head.bias))
     logits = np.stack([table[row].mean(0) if row else np.zeros(width) for row in held_out]) @ weight.T + bias
     graph = _graph(_spread(table, known, len(reference.encoder.get_input_embeddings().weight)), weight, bias)
@@ -137,8 +141,8 @@ def _fit(
 def _batches(count: int, recipe: Recipe, seed: int) -> list[np.ndarray]:
     """Return the places of the texts of every step, each pass in another order."""
     rng = np.random.default_rng(seed)
-    passes = [rng.permutation(count) for _ in range(round(recipe.epochs))]
-    return [part for order in passes for part in np.array_split(order, max(1, count // recipe.batch_size))]
+    orders = [rng.permutation(count) for _ in range(max(1, round(recipe.epochs)))]
+    return [part for order in orders for part in np.array_split(order, max(1, count // recipe.batch_size))]
 
 
 def _joined(rows: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor]:

@@ -17,6 +17,7 @@ from parsimony.training.family import Family, Material
 from parsimony.training.fit import fit
 from parsimony.training.layer_parts import layers_of
 from parsimony.training.pruning import prune_ffn, prune_heads
+from parsimony.training.teacher import passes
 from parsimony.training.trainer import Recipe
 from parsimony.training.vocabulary import token_ids
 
@@ -80,10 +81,10 @@ def train(material: Material, folder: Path) -> None:
         raise ValueError("a student starts from the reference, found none")
     classifier = load(material.start / WEIGHTS)
     of = len(layers_of(classifier.encoder)[1])
-    chosen = shrink(classifier, material.spec.shape, material.train.texts)
+    chosen = shrink(classifier, material.spec.shape, material.texts)
     settings = material.settings
     recipe = Recipe(
-        epochs=epochs_of(len(chosen), of, settings.student_epochs),
+        epochs=passes(material, epochs_of(len(chosen), of, settings.student_epochs)),
         learning_rate=settings.student_learning_rate,
         batch_size=settings.batch_size,
     )
