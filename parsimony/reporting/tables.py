@@ -79,8 +79,8 @@ def promises(decision: Decision) -> tuple[Grid, ...]:
         ),
         ("smallest margin this data could certify", say.plain(round(decision.smallest_certifiable_margin, 4))),
     )
-    columns = ("target", "threads", "p99 at most", "memory at most", "size at most")
-    targets = tuple(_target(target) for target in decision.targets)
+    columns: tuple[str, ...] = ("target", "threads", "p99 at most", "memory at most", "size at most")
+    targets: tuple[tuple[str, ...], ...] = tuple(_target(target) for target in decision.targets)
     if any(target.pool for target in decision.targets):
         columns = (*columns, "measured by")
         targets = tuple((*row, _by(target)) for row, target in zip(targets, decision.targets, strict=True))
