@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from bundles import LABELS, write_tiny_bundle
 
-pytestmark = [pytest.mark.long, pytest.mark.containers]
+pytestmark = [pytest.mark.slow, pytest.mark.long, pytest.mark.containers]
 
 ROOT = Path(__file__).parents[1]
 MOST_BYTES = 90e6
