@@ -24,7 +24,7 @@ LABEL org.opencontainers.image.title="parsimony-serve" \
       org.opencontainers.image.revision="${REVISION}"
 COPY --from=build /app /app
 ENV PATH=/app/bin:$PATH HOME=/home/parsimony PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 ORT_DISABLE_TELEMETRY=1 \
-    PARSIMONY_HOME=/home/parsimony
+    PARSIMONY_HOME=/home/parsimony PARSIMONY_SERVE_HOST=0.0.0.0
 # 65532 is nobody of this machine; the root file system may be read-only, and the home a volume.
 RUN mkdir -p /home/parsimony /opt/ml/model && chown 65532:65532 /home/parsimony
 USER 65532:65532
@@ -33,6 +33,6 @@ EXPOSE 8080
 HEALTHCHECK --interval=10s --timeout=3s --start-period=10s \
     CMD ["python3", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8080/v2/health/ready', timeout=2)"]
 STOPSIGNAL SIGTERM
-# SageMaker runs the image with the argument `serve` and puts the model into /opt/ml/model.
+# SageMaker runs the image with the argument `serve` alone and puts the model into /opt/ml/model.
 ENTRYPOINT ["parsimony"]
-CMD ["serve", "--host", "0.0.0.0"]
+CMD ["serve"]

@@ -47,7 +47,7 @@ LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _NO_PROXY = ("NO_PROXY", "no_proxy")
 # The file that `parsimony up` holds as long as it runs; its worker and their runs end with it.
 LOCK_VARIABLE = "PARSIMONY_UP_LOCK"
-SERVING_TOKEN = "PARSIMONY_SERVE_TOKEN"
+SERVING_TOKEN, SERVING_HOST = "PARSIMONY_SERVE_TOKEN", "PARSIMONY_SERVE_HOST"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,6 +125,11 @@ def up_lock(environment: Mapping[str, str] = os.environ) -> Path | None:
 def serving_token(environment: MutableMapping[str, str] = os.environ) -> str:
     """Return the token that clients of a server must send; "" where none is set."""
     return environment.get(SERVING_TOKEN, "").strip()
+
+
+def serving_host(environment: MutableMapping[str, str] = os.environ) -> str:
+    """Return the address on which a server listens; this machine only where none is set."""
+    return environment.get(SERVING_HOST, "").strip() or "127.0.0.1"
 
 
 def _home(environment: MutableMapping[str, str]) -> Path:

@@ -16,15 +16,19 @@ from bundles import LABELS, write_tiny_bundle
 pytestmark = [pytest.mark.slow, pytest.mark.long, pytest.mark.containers]
 
 ROOT = Path(__file__).parents[1]
-MOST_BYTES = 90e6
+BASE, MOST_BYTES = "localhost/parsimony-base", 90e6
 # What a container may still do inside another container: no limits above its own, no control groups of systemd.
 RUN = ("podman", "--cgroup-manager=cgroupfs", "--runtime", shutil.which("runc") or "runc", "run", "--rm")
 LIMITS = ("--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1024:1024", "--cap-drop", "ALL", "--read-only")
-ASK = "import sys, urllib.request as r; print(r.urlopen(r.Request(*sys.argv[1:2], data=sys.argv[2].encode() or None)).read().decode())"
+ASK = """
+import sys, urllib.request as r
+kind = {"content-type": "application/json"}
+print(r.urlopen(r.Request(sys.argv[1], sys.argv[2].encode() or None, kind)).read().decode())
+"""
 
 
 def _said(*command: str) -> str:
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -55,6 +59,11 @@ def _ask(container: str, path: str, body: str = "") -> str:
     return _said("podman", "exec", container, "python3", "-c", ASK, f"http://127.0.0.1:8080{path}", body)
 
 
+def _log(container: str) -> str:
+    done = subprocess.run(("podman", "logs", container), capture_output=True, text=True, check=True)
+    return done.stdout + done.stderr
+
+
 def _healthy(container: str) -> bool:
     return subprocess.run(("podman", "healthcheck", "run", container), capture_output=True, check=False).returncode == 0
 
@@ -62,8 +71,9 @@ def _healthy(container: str) -> bool:
 def test_it_becomes_healthy_and_predicts(container: str) -> None:
     end = time.monotonic() + 60
     while not _healthy(container):
-        assert time.monotonic() < end, _said("podman", "logs", container)
+        assert time.monotonic() < end, _log(container)
         time.sleep(0.2)
+    assert '"address":"http://0.0.0.0:8080"' in _log(container)
     assert json.loads(_ask(container, "/v2/health/ready"))["ready"]
     assert json.loads(_ask(container, "/predict", '{"inputs": "rain rain"}'))[0]["label"] == LABELS[1]
 
@@ -79,23 +89,19 @@ def test_it_runs_as_nobody_without_rights_and_can_write_nowhere(container: str) 
 
 
 def test_it_holds_three_libraries_and_the_server(container: str) -> None:
-    code = "import importlib.metadata as m; print(*sorted(d.name.lower() for d in m.distributions(path=['/app/lib/'+p+'/site-packages'])))"
-    code = code.replace("p+", "__import__('os').listdir('/app/lib')[0]+")
-    names = set(_said("podman", "exec", container, "python3", "-c", code).split())
+    code = "import importlib.metadata as m; print(*(each.name.lower() for each in m.distributions()))"
+    names = set(_said("podman", "exec", container, "/app/bin/python", "-c", code).split())
     assert {"numpy", "onnxruntime", "tokenizers", "uvicorn", "parsimony"} <= names
-    assert not names & {"torch", "transformers", "prefect", "mlflow", "huggingface_hub", "pip", "setuptools"}
+    assert not names & {"torch", "transformers", "prefect", "mlflow", "huggingface-hub", "huggingface_hub"}
 
 
 def test_what_is_pulled_beside_the_base_is_small(image: str, tmp_path: Path) -> None:
-    _said("podman", "save", "--quiet", "--format", "oci-dir", "--compress", "-o", str(tmp_path / "image"), image)
-    manifest = json.loads(
-        next(path for path in (tmp_path / "image" / "blobs" / "sha256").iterdir() if _lists(path)).read_text()
+    _said(
+        "podman", "save", "--quiet", "--format", "docker-dir", "--compress", "--output", str(tmp_path / "image"), image
     )
-    assert sum(layer["size"] for layer in manifest["layers"][1:]) <= MOST_BYTES
-
-
-def _lists(path: Path) -> bool:
-    return path.stat().st_size < 100_000 and '"layers"' in path.read_text()
+    manifest = json.loads((tmp_path / "image" / "manifest.json").read_text(encoding="utf-8"))
+    base = _said("podman", "image", "inspect", "--format", "{{len .RootFS.Layers}}", os.environ.get("BASE") or BASE)
+    assert sum(layer["size"] for layer in manifest["layers"][int(base) :]) <= MOST_BYTES
 
 
 def test_it_ends_when_it_is_told_to(container: str) -> None:

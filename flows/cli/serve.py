@@ -33,7 +33,9 @@ def add(verbs: Verbs) -> None:
         default=SAGEMAKER_FOLDER,
         help="the registered model, or a folder with a bundle (SageMaker's)",
     )
-    parser.add_argument("--host", default="127.0.0.1", help="the address to listen on (127.0.0.1: this machine only)")
+    parser.add_argument(
+        "--host", help=f"the address to listen on ({environment.SERVING_HOST}, or 127.0.0.1: this machine only)"
+    )
     parser.add_argument("--port", type=int, default=8080, help="the port to listen on (8080); 0 for a free one")
     parser.add_argument("--processes", type=int, default=1, help="processes that share the port (1)")
     parser.add_argument("--threads", type=int, default=1, help="threads a prediction may use (1)")
@@ -95,7 +97,12 @@ def _settings(chosen: argparse.Namespace) -> Settings:
         kept = None
         if chosen.sample:
             kept = Sample(path=Path(chosen.sample).absolute(), most=chosen.sample_most, share=chosen.sample_share)
-        common = {"host": chosen.host, "port": chosen.port, "processes": chosen.processes, "threads": chosen.threads}
+        common = {
+            "host": chosen.host or environment.serving_host(),
+            "port": chosen.port,
+            "processes": chosen.processes,
+            "threads": chosen.threads,
+        }
         common |= {"limits": limits, "sample": kept, "token": environment.serving_token()}
         folder = Path(chosen.name)
         if (folder / MANIFEST).is_file():
