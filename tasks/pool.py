@@ -103,18 +103,21 @@ def run(job: Job) -> Ending:
 def _followed(client: SyncPrefectClient, job: Job, number: UUID) -> Ending:
     """Look at the run until it has ended or there is a reason to wait no longer; a server that is silent for a while is no such."""
     start, silent, told = time.monotonic(), "", ""
+    polled = start
     while True:
-        waited_s = time.monotonic() - start
+        now = time.monotonic()
+        waited_s = now - start
         try:
             flow_run = client.read_flow_run(number)
             if flow_run.state is not None and flow_run.state.is_final():
                 return _ended(flow_run.state)
-            ending = _obstacle(client, job, flow_run, waited_s)
+            polled = now if _online(client, job.pool) else polled
+            ending = _obstacle(client, job, flow_run, waited_s, now - polled)
             silent = ""
         except ObjectNotFound:
             return Ending(state=NO_POOL, sentence=f"the run or its pool {job.pool!r} was removed from Prefect")
         except (httpx.HTTPError, PrefectHTTPStatusError) as error:
-            silent, ending = first_line(error, 200), None
+            silent, ending, polled = first_line(error, 200), None, now  # who was cut off says nothing of the workers
         if silent and waited_s > job.deadline_s:
             ending = Ending(state=UNREACHABLE, sentence=f"Prefect's server was not reached any more: {silent}")
         if ending is not None:
@@ -142,14 +145,17 @@ def _ended(state: State[Any]) -> Ending:
     return Ending(state=state.name or str(state.type.value), sentence=message or "the run on its worker failed")
 
 
-def _obstacle(client: SyncPrefectClient, job: Job, flow_run: FlowRun, waited_s: float) -> Ending | None:
-    """Return why a run that has not ended is waited for no longer; None while there is hope."""
-    late = waited_s > job.deadline_s
-    if not late and waited_s < min(SILENT_S, job.deadline_s):
+def _obstacle(client: SyncPrefectClient, job: Job, flow_run: FlowRun, waited_s: float, alone_s: float) -> Ending | None:
+    """Return why a run that has not ended is waited for no longer; None while there is hope.
+
+    alone_s: since when no worker of the pool gave a sign of life.
+    """
+    late, gone = waited_s > job.deadline_s, alone_s > min(SILENT_S, job.deadline_s)
+    if not late and not gone:
         return None
     pool, begun = repr(job.pool), flow_run.state is not None and flow_run.state.type == StateType.RUNNING
-    online, waited = _online(client, job.pool), duration(waited_s)
-    if not online and begun:
+    waited = duration(waited_s)
+    if gone and begun:
         return Ending(
             state=INTERRUPTED, sentence=f"no worker of the pool {pool} is there any more, and none ended the run"
         )
@@ -157,11 +163,9 @@ def _obstacle(client: SyncPrefectClient, job: Job, flow_run: FlowRun, waited_s: 
         return Ending(
             state=PAUSED, sentence=f"the pool {pool} is paused; resume it: prefect work-pool resume {job.pool}"
         )
-    if not online:
+    if alone_s > 0 and not begun:
         start = f"start one there: prefect worker start --pool {job.pool} --type process"
         return Ending(state=NO_WORKER, sentence=f"no worker has polled the pool {pool} for {waited}; {start}")
-    if not late:
-        return None
     if begun:
         more = "raise the target's deadline_minutes, or let it measure less"
         return Ending(state=SLOW, sentence=f"its worker still measured after {waited}; {more}")

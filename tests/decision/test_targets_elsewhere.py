@@ -21,7 +21,7 @@ RULES = Rules(gates=SETTINGS)
 STUDENT, ENCODER = evaluated_entry("student", GOOD), evaluated_entry("encoder", REFERENCE)
 
 
-def tested(**there: np.ndarray) -> verdicts.Entry:
+def certified(**there: np.ndarray) -> verdicts.Entry:
     """Return the student as it is certified where these are its predictions by target."""
     predictions = {
         target: {STUDENT.id: predicted, ENCODER.id: REFERENCE}.__getitem__ for target, predicted in there.items()
@@ -40,12 +40,12 @@ def word(candidate: verdicts.Entry, *targets: TargetSettings) -> str:
 def test_with_one_place_the_certificate_is_what_it_was() -> None:
     alone = certification.on_predictions(
         TEST, {STUDENT.id: GOOD, ENCODER.id: REFERENCE}.__getitem__, ENCODER.id, RULES
-    ).candidate(STUDENT.id, 2, 0.05)
-    assert (tested(here=GOOD).certificate, tested(here=GOOD).floor) == alone
+    ).candidate(STUDENT.id, 2, 1 - SETTINGS.confidence)
+    assert (certified(here=GOOD).certificate, certified(here=GOOD).floor) == alone
 
 
 def test_a_candidate_passes_where_it_passes_everywhere() -> None:
-    both = tested(here=GOOD, board=GOOD)
+    both = certified(here=GOOD, board=GOOD)
     assert both.certificate is not None
     [there] = both.certificate.elsewhere
     assert (there.target, there.certificate.lower_bound) == ("board", both.certificate.lower_bound)
@@ -54,7 +54,7 @@ def test_a_candidate_passes_where_it_passes_everywhere() -> None:
 
 @pytest.mark.parametrize("places", [{"here": GOOD, "board": BAD}, {"here": BAD, "board": GOOD}])
 def test_a_candidate_fails_that_is_worse_on_one_target(places: dict[str, np.ndarray]) -> None:
-    assert word(tested(**places), HERE, BOARD) == "fail"
+    assert word(certified(**places), HERE, BOARD) == "fail"
 
 
 def test_a_group_that_is_harmed_on_one_target_alone_is_harmed() -> None:
@@ -105,26 +105,26 @@ def test_of_several_targets_the_worst_comparison_with_the_champion_counts() -> N
 
 def test_a_missing_target_passes_nobody_and_says_why() -> None:
     lost = replace(BOARD, missing="No worker: nobody polls")
-    candidate = replace(tested(here=GOOD), refused=())
+    candidate = replace(certified(here=GOOD), refused=())
     said = verdicts.verdict(candidate, (HERE, lost), SETTINGS, {}, ENCODER.id)
     assert (said.verdict, said.reason) == ("inconclusive", "board measured: No worker: nobody polls")
     assert verdicts.fitting([candidate], Shortlist(order=(candidate.id,), left_out=()), (HERE, lost)).order == ()
 
 
 def test_a_target_that_may_be_missing_has_no_say_where_it_is_and_has_one_where_it_is_not() -> None:
-    candidate = tested(here=GOOD)
+    candidate = certified(here=GOOD)
     assert word(candidate, HERE, replace(SPARE, missing="Busy: nobody was free")) == "pass"
     assert word(candidate, HERE, SPARE) == "inconclusive"
 
 
 def test_targets_that_may_all_be_missing_pass_nobody_when_they_are() -> None:
     gone = replace(SPARE, missing="Busy: nobody was free")
-    said = verdicts.verdict(tested(here=GOOD), (gone,), SETTINGS, {}, ENCODER.id)
+    said = verdicts.verdict(certified(here=GOOD), (gone,), SETTINGS, {}, ENCODER.id)
     assert (said.verdict, said.reason) == ("inconclusive", "targets: no target gave a result: Busy: nobody was free")
 
 
 def test_what_a_target_cannot_run_says_so() -> None:
-    candidate = replace(tested(here=GOOD), refused=(("board", "QAttention is not known"),))
+    candidate = replace(certified(here=GOOD), refused=(("board", "QAttention is not known"),))
     said = verdicts.verdict(candidate, (HERE, BOARD), SETTINGS, {}, ENCODER.id)
     assert (said.verdict, said.reason) == ("inconclusive", "board measured: QAttention is not known")
 

@@ -69,7 +69,7 @@ class Site:
             "PREFECT_API_URL": self.api,
             "PREFECT_HOME": str(self.folder / home / "prefect"),
             "PREFECT_WORKER_QUERY_SECONDS": "1",
-            "PREFECT_WORKER_HEARTBEAT_SECONDS": "1",
+            "PREFECT_WORKER_HEARTBEAT_SECONDS": "3",
         }
 
     @contextlib.contextmanager
