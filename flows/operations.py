@@ -18,11 +18,17 @@ from parsimony.measurement.processes import MEASURING
 
 @flow(name="rollback", flow_run_name="{model}: {reason}")
 def rollback(
-    model: Annotated[str, Field(description="the registered model", json_schema_extra={"position": 0})],
-    reason: Annotated[str, Field(min_length=1, description="why, for whoever reads the journal later")],
-    to: Annotated[str, Field(description="the version to go back to; empty for the champion before")] = "",
+    model: str,
+    reason: Annotated[str, Field(min_length=1)],
+    to: str = "",
 ) -> State[Any]:
-    """Put an earlier champion into production again; the present one is withdrawn."""
+    """Put an earlier champion into production again; the present one is withdrawn.
+
+    Args:
+        model: the registered model
+        reason: why, for whoever reads the journal later
+        to: the version to go back to; empty for the champion before
+    """
 
     def body() -> State[Any]:
         from parsimony.tasks.registry import promotion
@@ -65,10 +71,15 @@ def reconcile() -> State[Any]:
 
 @flow(name="clean", flow_run_name="what is no longer wanted")
 def clean(
-    days: Annotated[float, Field(ge=0, description="keep what was used in so many days")] = 14.0,
-    keep: Annotated[int, Field(ge=0, description="keep so many of each kind, the newest")] = 20,
+    days: Annotated[float, Field(ge=0)] = 14.0,
+    keep: Annotated[int, Field(ge=0)] = 20,
 ) -> State[Any]:
-    """Remove rejected bundles, old checkpoints and what killed runs left; never a champion."""
+    """Remove rejected bundles, old checkpoints and what killed runs left; never a champion.
+
+    Args:
+        days: keep what was used in so many days
+        keep: keep so many of each kind, the newest
+    """
 
     def body() -> State[Any]:
         from parsimony.flows.upkeep import retention

@@ -25,7 +25,11 @@ _ANSWERED = {"decision": "reject", "reviewer": "parsimony", "note": "it was answ
 
 @flow(name="review")
 def review(model: str = "") -> list[str]:
-    """Act on the reviews of one model, or of all; return a line for everything that was done. The watcher does the same by itself."""
+    """Act on the reviews of one model, or of all; return a line for everything that was done. The watcher does the same by itself.
+
+    Args:
+        model: the registered model; empty for all
+    """
     registry = settings.prepare().registry
     with connected(registry) as client:
         models = [model] if model else known(client)

@@ -36,15 +36,18 @@ NEW_DATA, DRIFTED, FALLEN = "parsimony.data.changed", "parsimony.data.drifted", 
 # A file that was changed a moment ago may still be written.
 SETTLED_S = 60.0
 
-Model = Annotated[str, Field(description="the registered model", json_schema_extra={"position": 0})]
-Column = Annotated[str, Field(min_length=1, description="the name of the column")]
+Column = Annotated[str, Field(min_length=1)]
 Share = Annotated[float, Field(gt=0.0, lt=1.0)]
-Search = Annotated[bool, Field(description="start a search when that is found")]
 
 
 @flow(name="new-data", flow_run_name="{plan.model}")
-def new_data(plan: Plan, search: Search = True) -> State[Any]:
-    """Look whether the content of the plan's data has changed since the last look, and start a search when it has."""
+def new_data(plan: Plan, search: bool = True) -> State[Any]:
+    """Look whether the content of the plan's data has changed since the last look, and start a search when it has.
+
+    Args:
+        plan: what is searched when the data have changed
+        search: start a search then
+    """
 
     def body() -> State[Any]:
         _require(plan)
@@ -72,15 +75,21 @@ def new_data(plan: Plan, search: Search = True) -> State[Any]:
 
 @flow(name="drift", flow_run_name="{model}")
 def drift(
-    model: Model,
-    recent: Annotated[str, Field(description="recent texts: a file or folder of any kind that a plan can name")],
-    training: Annotated[str, Field(description="the texts that the champion was trained on")],
+    model: str,
+    recent: str,
+    training: str,
     text: Column = "text",
-    limit: Annotated[
-        float, Field(ge=0.5, lt=1.0, description="how many texts may be distinguished; half is chance")
-    ] = 0.6,
+    limit: Annotated[float, Field(ge=0.5, lt=1.0)] = 0.6,
 ) -> State[Any]:
-    """Look whether recent texts differ from those of the training, and say which words and labels moved."""
+    """Look whether recent texts differ from those of the training, and say which words and labels moved.
+
+    Args:
+        model: the registered model
+        recent: recent texts, in a file or folder of any kind that a plan can name
+        training: the texts that the champion was trained on
+        text: the column of texts
+        limit: how many texts may be distinguished; half is chance
+    """
 
     def body() -> State[Any]:
         with bundle_folder(model, _note) as folder:
@@ -96,13 +105,21 @@ def drift(
 
 @flow(name="quality", flow_run_name="{model}")
 def quality(
-    model: Model,
-    labelled: Annotated[str, Field(description="recent labelled texts in the order in which they came; append to it")],
+    model: str,
+    labelled: str,
     text: Column = "text",
     label: Column = "label",
-    fall: Annotated[Share, Field(description="how much less than certified is no alarm")] = 0.02,
+    fall: Share = 0.02,
 ) -> State[Any]:
-    """Look whether the champion is still as often right as when it was promoted; as often as one likes."""
+    """Look whether the champion is still as often right as when it was promoted; as often as one likes.
+
+    Args:
+        model: the registered model
+        labelled: recent labelled texts in the order in which they came; append to it
+        text: the column of texts
+        label: the column of labels
+        fall: how much less than certified is no alarm
+    """
 
     def body() -> State[Any]:
         promised = certified_accuracy(registry(), model) - fall

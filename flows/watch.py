@@ -33,9 +33,9 @@ Kind = Literal["done", "needs a person"]
 
 
 @flow(name="watch", flow_run_name="{model}: {kind}")
-def tell(model: str, kind: Kind, lines: list[str]) -> State[Any]:
+def tell(model: str, kind: Kind, lines: list[str]) -> State[Any]:  # noqa: ARG001  # the model names the run
     """Show in Prefect what the watcher did for a model, or what a person must mend."""
-    message = f"{model}: {'; '.join(lines)}"
+    message = "; ".join(lines)
     if kind == "done":
         return Completed(name="Mended", message=message)
     return Failed(name="Needs a person", message=message)

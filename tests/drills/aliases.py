@@ -33,7 +33,8 @@ def _healed(stage: Stage, what: str, touch: Callable[[], None], wanted: str) -> 
     touch()
 
     def healed() -> Any:
-        return stage.model().aliases.get("champion") == wanted and stage.told(since)
+        told = [line for line in stage.told(since) if "follows the journal again" in line]
+        return stage.model().aliases.get("champion") == wanted and told
 
     seconds, told = after(healed)
     return Row(what=what, shown=f"Prefect: {'; '.join(told)}. MLflow, tag `alarm`: {stage.model().tags.get('alarm')}", seconds=seconds)  # fmt: skip

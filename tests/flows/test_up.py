@@ -181,7 +181,7 @@ def test_an_alias_that_is_deleted_by_hand_is_healed_and_both_pages_say_so(up: Up
     until(lambda: "champion" in client.get_registered_model("tiny").aliases)
     [run] = until(lambda: [run for run in up.ask("/flow_runs/filter", {}) if run["state_name"] == "Mended"])
     told = "the alias champion of tiny named nothing and follows the journal again, to version 1"
-    assert (run["name"], run["state"]["message"]) == ("tiny: done", f"tiny: {told}")
+    assert (run["name"], run["state"]["message"]) == ("tiny: done", told)
     assert client.get_registered_model("tiny").tags["alarm"].endswith(told)
     wanted = {"filter": {"event": {"prefix": ["parsimony.alias"]}}}
     assert [event["payload"]["lines"] for event in until(lambda: up.ask("/events/filter", wanted)["events"])] == [
