@@ -75,7 +75,7 @@ def _limit(decision: Decision, judged: Judged, gate: GateResult) -> Remedy:
     if gate.verdict != "fail" and measurement is not None and rule == "p99_ms" and _is_busy(measurement):
         return Remedy(key="", words=QUIETER)
     number = next((i for i, t in enumerate(decision.targets) if t.name == target), 0)
-    words = _TOO_MUCH[rule] if gate.verdict == "fail" else "it cannot be told from the limit"
+    words = _TOO_MUCH[rule] if gate.verdict == "fail" else "it cannot be distinguished from the limit"
     return Remedy(
         key=f"targets.{number}.{_LIMITS[rule]}", words=f"{words} on {target!r}: allow more, or give it less to do"
     )

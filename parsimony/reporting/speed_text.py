@@ -35,7 +35,7 @@ def _times(value: float) -> str:
 
 
 def against(comparison: Ratio | None, candidate: str) -> str:
-    """Return what a ratio says: `faster than encoder`, `cannot be told from encoder`; nothing without a ratio."""
+    """Return what a ratio says: `faster than encoder`, `cannot be distinguished from encoder`; nothing without a ratio."""
     if comparison is None:
         return ""
     name = comparison.baseline
@@ -45,7 +45,7 @@ def against(comparison: Ratio | None, candidate: str) -> str:
         "faster": f"faster than {name}",
         "slower": f"slower than {name}",
         "same": f"as fast as {name}",
-        "inconclusive": f"cannot be told from {name}",
+        "inconclusive": f"cannot be distinguished from {name}",
     }
     return words[comparison.verdict]
 

@@ -39,7 +39,7 @@ def gate(name: str, verdict: GateVerdict, value: float | None = 1.0, reason: str
         (gate("floor", "fail"), True, "gates.floor", "the quality is not reached"),
         (gate("slices", "fail"), True, "gates.slice_margin", "one group of texts is harmed"),
         (gate("here p99_ms", "fail"), True, "targets.0.p99_ms", "it is too slow on 'here'"),
-        (gate("here p99_ms", "inconclusive"), True, "targets.0.p99_ms", "it cannot be told from the limit on 'here'"),
+        (gate("here p99_ms", "inconclusive"), True, "targets.0.p99_ms", "it cannot be distinguished from the limit on 'here'"),
         (gate("here p99_ms", "inconclusive"), False, "", QUIETER),
         (gate("here measured", "inconclusive", 0.4), False, "", QUIETER),
         (gate("here measured", "inconclusive", None, "no result from this target"), True, "", "no result from this target"),

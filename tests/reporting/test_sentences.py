@@ -58,7 +58,7 @@ def test_a_factor_is_told_the_right_way_round() -> None:
     )  # fmt: skip
     assert how_fast(comparison, "linear") == "263× faster than encoder"
     assert how_fast(replace(comparison, value=1.5, verdict="slower"), "linear") == "1.5× slower than encoder"
-    assert how_fast(replace(comparison, verdict="inconclusive"), "linear") == "cannot be told from encoder"
+    assert how_fast(replace(comparison, verdict="inconclusive"), "linear") == "cannot be distinguished from encoder"
     assert (
         how_fast(replace(comparison, value=1.01, verdict="same"), "encoder") == "the baseline; its A/A control, 1.01×"
     )
