@@ -46,7 +46,7 @@ name = "here"
 name = "board"
 pool = "edge"
 cores = 1
-deadline_minutes = 5
+deadline_minutes = 15
 """
 
 
@@ -250,7 +250,7 @@ class Asking:
 
 
 BOARD = TargetSettings(
-    name="board", threads=1, p99_ms=None, peak_rss_bytes=None, size_bytes=None, pool="edge", deadline_s=120.0
+    name="board", threads=1, p99_ms=None, peak_rss_bytes=None, size_bytes=None, pool="edge", deadline_s=900.0
 )
 
 
