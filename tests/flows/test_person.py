@@ -124,7 +124,6 @@ def test_the_run_passes_its_stages_and_waits_for_a_person(up: Up, page: Page, as
     assert asked["name"].startswith(f"{MODEL}, 264 rows, ")
     page.goto(f"{up.prefect}/v2/runs?tab=flow-runs")
     page.get_by_text(asked["name"]).first.wait_for()
-    shot(page, "prefect-runs")
 
 
 def test_the_report_says_what_won_and_leads_to_the_version(up: Up, page: Page, asked: dict[str, Any]) -> None:
@@ -149,8 +148,6 @@ def test_a_person_reads_what_changes_and_approves_it_in_mlflow(up: Up, page: Pag
     shot(page, "mlflow-version")
     for name, value in (("reviewer", "ada"), ("note", "fine on our hard cases"), ("review", "approved")):
         tagged(page, name, value)
-    page.get_by_text("approved").first.scroll_into_view_if_needed()
-    shot(page, "mlflow-tags")
     until(lambda: aliases(up).get("champion") == "2")
     page.reload()
     page.get_by_text("approved by ada", exact=False).first.wait_for()
