@@ -38,7 +38,7 @@ def on_server(address: str) -> Databases:
     parts = urlsplit(address)
     if parts.scheme not in _SCHEMES or not parts.netloc or parts.path.strip("/"):
         raise PlanError(
-            f"--postgres {without_secrets(address, address)}: expected postgresql://user@host:port without a database; the two "
+            f"--postgres {without_secrets(address, address)}: expected postgresql:// with user, host and port, without a database; the two "
             f"databases are called {' and '.join(_NAMES.values())}"
         )
     asyncio.run(_make(urlunsplit(("postgresql", parts.netloc, "/postgres", parts.query, "")), address))

@@ -59,4 +59,4 @@ def test_an_address_with_a_database_is_refused_without_its_password(
     monkeypatch.setenv("PARSIMONY_HOME", str(tmp_path))
     assert main(["up", "--postgres", "postgresql://ada:hunter2secret@127.0.0.1/own"]) == 2
     said = capsys.readouterr().err
-    assert "expected postgresql://user@host:port without a database" in said and "hunter2secret" not in said
+    assert "expected postgresql:// with user, host and port, without a database" in said and "hunter2secret" not in said
