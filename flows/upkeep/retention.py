@@ -1,4 +1,5 @@
-"""What is no longer wanted: rejected candidates' bundles, here and in MLflow, old checkpoints, copies of old champions, cached predictions.
+"""What is no longer wanted: rejected candidates' bundles, here and in MLflow, old checkpoints, copies of old champions, cached predictions,
+and what was kept for targets elsewhere.
 
 A champion's bundle and those of the last five promotions stay, and so does every finished run with its receipt.
 """
@@ -8,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,12 +21,14 @@ from parsimony.tasks.registry import inventory, rejected
 from parsimony.tasks.registry.rejected import RunBundle
 from parsimony.tasks.registry.tracking import Registry
 
-# What each folder of a home holds, in the words of a person.
+# What a home holds in which places, in the words of a person. What is taken from its store is put there again when it is needed.
 _KINDS = {
-    "bundles": "rejected bundle",
-    "champions": "copy of an old champion",
-    "checkpoints": "checkpoint",
-    "predictions": "cached predictions",
+    "bundles/*": "rejected bundle",
+    "champions/*": "copy of an old champion",
+    "checkpoints/*": "checkpoint",
+    "predictions/*": "cached predictions",
+    "fetched/*": "copy of what was measured for another machine",
+    "store/*/*/*": "object of the store",
 }
 _STORED = "rejected bundle in MLflow"
 _DAY_S = 86_400.0
@@ -80,7 +83,7 @@ def unwanted(
         for leftover in leftovers(home)
         if leftover.path is not None
     ]
-    kinds = [list(_items(home / store, kind, kept_digests)) for store, kind in _KINDS.items()]
+    kinds = [list(_items(home.glob(places), kind, kept_digests)) for places, kind in _KINDS.items()]
     kinds.append([Item(kind=_STORED, path=s, size_bytes=s.size_bytes, used_at=s.ended_at) for s in stored])
     before, old = time.time() - policy.days * _DAY_S, []
     for items in kinds:
@@ -89,8 +92,8 @@ def unwanted(
     return (*left, *sorted(old, key=lambda item: item.used_at))
 
 
-def _items(store: Path, kind: str, kept_digests: Collection[str]) -> Iterator[Item]:
-    for path in store.iterdir() if store.is_dir() else ():
+def _items(places: Iterable[Path], kind: str, kept_digests: Collection[str]) -> Iterator[Item]:
+    for path in places:
         if path.name.startswith(".") or path.is_symlink() or _digest(path) in kept_digests:
             continue
         sign = path / MANIFEST if (path / MANIFEST).is_file() else path

@@ -130,7 +130,12 @@ def test_what_is_old_goes_and_what_is_needed_new_or_among_the_newest_stays(home:
     predictions.parent.mkdir()
     predictions.write_text("{}", encoding="utf-8")
     aged(predictions)
-    everywhere = {rejected, copy, partial, predictions}
+    stored = home / "store" / "sha256" / "ab" / "cdef"
+    stored.parent.mkdir(parents=True)
+    stored.write_bytes(b"x")
+    aged(stored)
+    fetched = bundle(home, "fetched", "fetched")[0]
+    everywhere = {rejected, copy, partial, predictions, stored, fetched}
     assert {item.path for item in retention.unwanted(home, {digest}, Policy(days=14, keep=0))} == everywhere
     assert retention.unwanted(home, {digest}, Policy(days=14, keep=5)) == ()
     assert retention.unwanted(home, {digest}, Policy(days=60, keep=0)) == ()
