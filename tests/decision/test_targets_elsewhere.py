@@ -49,7 +49,16 @@ def test_a_candidate_passes_where_it_passes_everywhere() -> None:
     assert both.certificate is not None
     [there] = both.certificate.elsewhere
     assert (there.target, there.certificate.lower_bound) == ("board", both.certificate.lower_bound)
+    assert (there.certificate.position, there.certificate.level) == (both.certificate.position, both.certificate.level)
     assert word(both, HERE, BOARD) == "pass"
+
+
+def test_who_is_judged_on_some_rows_is_judged_on_them_everywhere() -> None:
+    rows = np.arange(len(TRUTH)) < 300
+    ask = {STUDENT.id: GOOD, ENCODER.id: REFERENCE}.__getitem__
+    tests = certification.on_targets(TEST, {"here": ask, "board": ask}, ENCODER.id, RULES, {STUDENT.id: rows})
+    certificate, _ = tests.candidate(STUDENT.id, 1, 0.05)
+    assert (certificate.n, certificate.elsewhere[0].certificate.n) == (300, 300)
 
 
 @pytest.mark.parametrize("places", [{"here": GOOD, "board": BAD}, {"here": BAD, "board": GOOD}])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -304,8 +305,17 @@ def _runs(site: Site, state: str) -> list[dict[str, Any]]:
     return runs
 
 
+@pytest.fixture
+def progress(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixture]:
+    """Return what is said of a run's progress, which a run before may have kept from the root logger."""
+    log = logging.getLogger("parsimony.progress")
+    log.addHandler(caplog.handler)
+    yield caplog
+    log.removeHandler(caplog.handler)
+
+
 def test_a_worker_that_is_killed_while_it_measures_is_asked_again_and_repeats_nothing(
-    site: Site, splits: Splits, entries: list[Entry], caplog: pytest.LogCaptureFixture
+    site: Site, splits: Splits, entries: list[Entry], progress: pytest.LogCaptureFixture
 ) -> None:
     kept = site.folder / "killed" / "predictions"
     with site.worker("killed", "killed") as worker:
@@ -323,7 +333,7 @@ def test_a_worker_that_is_killed_while_it_measures_is_asked_again_and_repeats_no
     assert reached.target.missing == ""
     assert reached.result.remade == 0
     assert set(reached.result.measurements) == set(reached.result.predictions) == {e.id for e in entries}
-    assert "interrupted: its worker's process was ended" in caplog.text and "attempt 2 of 3" in caplog.text
+    assert "interrupted: its worker's process was ended" in progress.text and "attempt 2 of 3" in progress.text
     # A run that was itself killed and started again finds the result, where it was steady; no worker is there any more.
     if all(m.stable for m in reached.result.measurements.values()):
         again = ask(site, splits, entries, replace(BOARD, pool="killed")).reached()
@@ -379,7 +389,7 @@ def test_a_busy_pool_a_slow_worker_and_one_that_is_gone_are_named(
         slow = ask(site, splits, entries[:1], board).reached()
         assert slow.target.missing.startswith("Slow: its worker still measured after")
         _until(lambda: not [r for r in _runs(site, "Running") if r["name"].startswith("board-")])
-        asking = ask(site, splits, entries[:1], board)
+        asking = ask(site, splits, entries[:1], replace(board, deadline_s=900.0))
         _until(lambda: [r for r in _runs(site, "Running") if r["name"].startswith("board-")])
         for process in [worker, *_below(worker)]:
             process.kill()
