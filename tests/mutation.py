@@ -70,7 +70,8 @@ def _read(path: str) -> Module:
         out_of_time=sum(word == "timeout" for word in words.values()),
         survivors=tuple(
             survivor(
-                f"{name}.{orig_function_and_class_names_from_key(mutant)[0]}", get_diff_for_mutant(mutant, path=path)
+                ".".join(filter(None, (name, *reversed(orig_function_and_class_names_from_key(mutant))))),
+                get_diff_for_mutant(mutant, path=path),
             )
             for mutant, word in words.items()
             if word not in _KILLED

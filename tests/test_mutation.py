@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from importlib import import_module
+from operator import attrgetter
 from pathlib import Path
 
 import mutation
@@ -88,7 +89,7 @@ def test_every_reason_that_is_kept_says_something_of_a_function_that_is_there() 
     known = mutation.reasons()
     assert known
     for one, reason in known.items():
-        name, function = one.where.split(".")
-        assert callable(getattr(import_module(f"parsimony.{_room(name)}.{name}"), function)), one
+        name, function = one.where.split(".", 1)
+        assert callable(attrgetter(function)(import_module(f"parsimony.{_room(name)}.{name}"))), one
         assert reason.endswith("."), one
         assert one.was != one.now, one

@@ -198,6 +198,28 @@ def test_a_winner_that_is_probably_worse_than_the_champion_is_promoted_with_a_wa
     )
 
 
+@pytest.mark.parametrize(
+    ("difference", "upper", "warned"),
+    [
+        (-0.001, 0.01, False),
+        (-0.03, 0.01, True),  # by more than the margin
+        (-0.001, -0.0001, True),  # beyond noise
+        (-0.001, 0.0, False),
+        (-0.02, 0.01, False),
+    ],
+)
+def test_the_warning_follows_from_the_bound_and_from_the_margin(difference: float, upper: float, warned: bool) -> None:
+    comparison = over(30, 5)
+    gates = (*judged("x", 1).gates, *champion.judge(comparison, SETTINGS))
+    assert gates[-1].limit == -0.02
+    winner = judged("new", 100, gates=gates)
+    assert winner.certificate is not None
+    compared = replace(comparison, difference=difference, upper_bound=upper)
+    winner = replace(winner, certificate=replace(winner.certificate, over_champion=compared))
+    reason = decide([winner, judged("champion", 900, champion=True)])[2]
+    assert ("probably worse than the champion" in reason) == warned
+
+
 def test_of_a_champion_that_was_not_tested_nothing_is_said_to_pass_no_longer() -> None:
     lost = judged("champion", 100, "not built", champion=True, bound=None)
     assert decide([judged("new", 900), lost])[2] == "the champion could not be tested: reason of champion"
