@@ -109,6 +109,19 @@ def test_candidate_and_champion_are_compared_on_the_rows_that_the_champion_is_ju
     assert (first.certificate.n, last.certificate.n, last.certificate.score.correct) == (N, N - 140, N - 140)
 
 
+def test_a_verdict_holds_the_gates_of_the_champion_and_carries_what_they_looked_at() -> None:
+    mine, old = entry("student"), replace(entry("linear"), is_champion=True)
+    asked = Predictions(reference=REFERENCE, **{mine.id: wrong_on(range(100)), old.id: REFERENCE})
+    tests = on_predictions(TEST, asked, "reference", Rules(gates=replace(SETTINGS, margin=0.3)))
+    first, last = certify([mine, old], Shortlist(order=(mine.id,), left_out=()), tests)
+    assert first.certificate is not None and first.certificate.over_champion is not None
+    known = replace(last, coverage=Coverage(version="1", rows=N), refused=(("board", "too old"),))
+    judged = [verdicts.verdict(one, (), SETTINGS, {}, "reference") for one in (first, known)]
+    assert champion.judge(first.certificate.over_champion, SETTINGS)[0] in judged[0].gates
+    assert champion.knows_labels(known.coverage)[0] in judged[1].gates
+    assert (judged[0].coverage, judged[1].coverage, judged[1].refused) == (None, known.coverage, known.refused)
+
+
 def test_a_champion_that_can_be_judged_on_no_row_is_not_tested() -> None:
     none = np.zeros(N, dtype=bool)
     old = replace(entry("linear"), is_champion=True, covered=none, coverage=Coverage(version="1", rows=0, trained_on=N))

@@ -329,7 +329,10 @@ def test_a_candidate_that_was_left_out_says_why() -> None:
 
 
 def test_a_certificate_without_its_floor_is_not_enough() -> None:
-    assert word(certified(wrong_on(range(52)), floor=None))[0] == "not certified"
+    incomplete = certified(wrong_on(range(52)), floor=None)
+    assert word(incomplete)[0] == "not certified"
+    judged = verdicts.verdict(incomplete, (TARGET,), SETTINGS, {}, "reference")
+    assert judged.gates == verdicts.fits(incomplete, (TARGET,))
 
 
 def test_a_candidate_that_was_not_built_says_why() -> None:
