@@ -356,7 +356,7 @@ PRINTED = (
 # Set-up, which has been done when tests run; `make` has a test of its own.
 _SET_UP = ("make ", ". .venv/")
 # What starts servers or needs one, or a winner that waits: tests/flows/test_up.py, tests/serving and tests/tasks/test_review.py type it.
-_SERVED = ("parsimony up", "parsimony deploy", "parsimony serve", "parsimony review")
+_SERVED = ("parsimony up", "parsimony watch", "parsimony deploy", "parsimony serve", "parsimony review")
 _ATTEMPTS = 3
 # Students and static models take most of the time of a run and change nothing that the pages say.
 FEWER = '[search]\nfamilies = ["linear", "encoder"]\n'
