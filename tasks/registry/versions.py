@@ -46,6 +46,7 @@ _ADDRESS_VARIABLE = "MLFLOW_TRACKING_URI"
 _RETRIES_VARIABLE = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
 _WAITS_S = (0.5, 2.0)  # between requests that make a version
 _process_lock = threading.Lock()
+_asking: list[str | None] = []  # who asks once now; the first entry is what the environment said before
 
 
 def register(
@@ -242,20 +243,45 @@ def _prepared(registry: Registry) -> Iterator[None]:
 
     A server is asked once. Without one, this is made the process's MLflow: a logged model is looked up there and nowhere else.
     """
+    with _asked_once() if registry.is_server else _default_address(registry):
+        yield
+
+
+@contextmanager
+def _asked_once() -> Iterator[None]:
+    """Let MLflow's client send a request once: it would repeat one whose response was lost, also one that changes something."""
+    with _process_lock:
+        if not _asking:
+            _asking.append(os.environ.get(_RETRIES_VARIABLE))
+            os.environ[_RETRIES_VARIABLE] = "0"
+        else:  # requests of other threads may go on meanwhile
+            _asking.append(None)
+    try:
+        yield
+    finally:
+        with _process_lock:
+            if len(_asking) == 1:
+                _put_back(_RETRIES_VARIABLE, _asking[0])
+                _asking.clear()
+            else:
+                del _asking[-1]
+
+
+@contextmanager
+def _default_address(registry: Registry) -> Iterator[None]:
     import mlflow
 
     with _process_lock:
-        before = {name: os.environ.get(name) for name in (_ADDRESS_VARIABLE, _RETRIES_VARIABLE)}
-        if registry.is_server:
-            os.environ[_RETRIES_VARIABLE] = "0"
-        else:
-            mlflow.set_tracking_uri(registry.tracking_uri)
+        before = os.environ.get(_ADDRESS_VARIABLE)
+        mlflow.set_tracking_uri(registry.tracking_uri)
         try:
             yield
         finally:
-            if not registry.is_server:
-                mlflow.set_tracking_uri(None)  # which takes it out of the environment, too
-            for name, value in before.items():
-                os.environ.pop(name, None)
-                if value is not None:
-                    os.environ[name] = value
+            mlflow.set_tracking_uri(None)  # which takes it out of the environment, too
+            _put_back(_ADDRESS_VARIABLE, before)
+
+
+def _put_back(name: str, value: str | None) -> None:
+    os.environ.pop(name, None)
+    if value is not None:
+        os.environ[name] = value

@@ -27,7 +27,7 @@ from test_registry import MODEL, decide, judged_pass, registry, template_databas
 from parsimony.decision.journal import MOVES, JournalEntry, hold_of
 from parsimony.decision.records import Decision
 from parsimony.errors import InfrastructureError, PlanError
-from parsimony.tasks.registry import entries, holds, promotion
+from parsimony.tasks.registry import entries, holds, promotion, versions
 from parsimony.tasks.registry.journal import look
 from parsimony.tasks.registry.refusals import failures
 from parsimony.tasks.registry.stored_bundles import Verified
@@ -38,6 +38,12 @@ pytestmark = pytest.mark.slow
 
 JOURNAL = MODEL + entries.JOURNAL_SUFFIX
 FAKE = Registry(tracking_uri="http://in.memory")
+
+
+@pytest.fixture(autouse=True)
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let nobody wait between two requests: time is no part of a schedule."""
+    monkeypatch.setattr(versions, "_WAITS_S", (0.0, 0.0))
 
 
 def refusal(code: str) -> Exception:
