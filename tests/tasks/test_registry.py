@@ -359,7 +359,7 @@ def test_recording_again_continues_the_same_runs(
     assert record(registry, decision, tags={}) == first
     assert len(mlflow_client.search_runs([first.experiment_id])) == 2
     assert {run.info.status for run in mlflow_client.search_runs([first.experiment_id])} == {"FINISHED"}
-    assert len(mlflow_client.list_artifacts(first.of("a"), "bundle")) == 4
+    assert len(mlflow_client.list_artifacts(first.of("a"), "bundle")) == 5
 
 
 def test_a_run_that_cannot_be_recorded_ends_as_failed(
