@@ -148,7 +148,7 @@ def test_the_open_loop_counts_from_when_a_request_was_to_be_sent() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         threading.Thread(target=_stalling, args=(listener, ends), daemon=True).start()
         address = http_load.address_of(f"http://127.0.0.1:{listener.getsockname()[1]}/predict")
-        with http_load._open(address, 1) as connections:
+        with http_load.opened(address, 1) as connections:
             responses = http_load.open_loop(connections, [address.request("a")], 200, 1.0)
         ends.set()
     waited = [ms for ms in responses.durations_ms if ms > 100]
