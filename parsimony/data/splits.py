@@ -123,11 +123,11 @@ class Splits:
     No dataclass, because Prefect walks through those that a task is given, row by row.
     """
 
-    __slots__ = ("_texts", "_truth", "dataset", "read_by_students", "tables", "unlabelled")
+    __slots__ = ("_read_by_students", "_texts", "_truth", "dataset", "tables", "unlabelled")
 
     def __init__(self, dataset: Dataset, tables: Mapping[SplitName, Table], unlabelled: Sequence[str] = ()) -> None:
         self.dataset, self.tables, self.unlabelled = dataset, dict(tables), tuple(unlabelled)
-        self.read_by_students = Texts.of((*tables["train"].texts, *unlabelled))
+        self._read_by_students: Texts | None = None
         self._texts: dict[SplitName, Texts] = {}
         self._truth: dict[SplitName, np.ndarray] = {}
 
@@ -142,6 +142,14 @@ class Splits:
         if name not in self._truth:
             self._truth[name] = class_numbers(self.tables[name].labels, self.dataset.labels)
         return self._truth[name]
+
+    @property
+    def read_by_students(self) -> Texts:
+        """The texts of train and those without labels, with one digest."""
+        if self._read_by_students is None:
+            train = self.texts("train")
+            self._read_by_students = Texts.of((*train.texts, *self.unlabelled)) if self.unlabelled else train
+        return self._read_by_students
 
 
 def write_splits(
