@@ -46,7 +46,6 @@ _ADDRESS_VARIABLE = "MLFLOW_TRACKING_URI"
 _RETRIES_VARIABLE = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
 _WAITS_S = (0.5, 2.0)  # between requests that make a version
 _process_lock = threading.Lock()
-_asking: list[str | None] = []  # who asks once now; the first entry is what the environment said before
 
 
 def register(
@@ -224,7 +223,7 @@ def create_version(client: MlflowClient, registry: Registry, draft: Draft) -> No
     description = draft.description[:CARD_CHARS]
     for wait in (*_WAITS_S, None):
         try:
-            with _prepared(registry):
+            with _asked_once if registry.is_server else _default_address(registry):
                 client.create_model_version(
                     draft.name, draft.source, run_id, dict(draft.tags), description=description, model_id=model_id
                 )
@@ -237,38 +236,34 @@ def create_version(client: MlflowClient, registry: Registry, draft: Draft) -> No
             time.sleep(wait)
 
 
-@contextmanager
-def _prepared(registry: Registry) -> Iterator[None]:
-    """Prepare the process for a request that makes a version.
+@dataclass(slots=True)
+class _AskedOnce:
+    """A block in which MLflow's client sends a request once: it would repeat one whose response was lost, also one that changes
+    something. Several threads may be in it; the environment is put back by the last that leaves."""
 
-    A server is asked once. Without one, this is made the process's MLflow: a logged model is looked up there and nowhere else.
-    """
-    with _asked_once() if registry.is_server else _default_address(registry):
-        yield
+    inside: int = 0
+    before: str | None = None
 
-
-@contextmanager
-def _asked_once() -> Iterator[None]:
-    """Let MLflow's client send a request once: it would repeat one whose response was lost, also one that changes something."""
-    with _process_lock:
-        if not _asking:
-            _asking.append(os.environ.get(_RETRIES_VARIABLE))
-            os.environ[_RETRIES_VARIABLE] = "0"
-        else:  # requests of other threads may go on meanwhile
-            _asking.append(None)
-    try:
-        yield
-    finally:
+    def __enter__(self) -> None:
         with _process_lock:
-            if len(_asking) == 1:
-                _put_back(_RETRIES_VARIABLE, _asking[0])
-                _asking.clear()
-            else:
-                del _asking[-1]
+            if not self.inside:
+                self.before = os.environ.get(_RETRIES_VARIABLE)
+                os.environ[_RETRIES_VARIABLE] = "0"
+            self.inside += 1
+
+    def __exit__(self, *_: object) -> None:
+        with _process_lock:
+            self.inside -= 1
+            if not self.inside:
+                _put_back(_RETRIES_VARIABLE, self.before)
+
+
+_asked_once = _AskedOnce()
 
 
 @contextmanager
 def _default_address(registry: Registry) -> Iterator[None]:
+    """Make this the process's MLflow: without a server, MLflow looks a logged model up there and nowhere else."""
     import mlflow
 
     with _process_lock:
