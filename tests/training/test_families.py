@@ -129,7 +129,8 @@ def test_padding_changes_nothing_in_the_linear_graph() -> None:
     folder = folder_of("bert", "linear")
     rows = rows_of(folder, VALIDATION.texts)
     session = onnxruntime.InferenceSession((folder / MODEL).read_bytes())
-    [logits] = session.run(["logits"], {"input_ids": pad(rows)[0].numpy()})
+    ids, mask = (part.numpy() for part in pad(rows))
+    [logits] = session.run(["logits"], {"input_ids": ids, "attention_mask": mask})
     np.testing.assert_allclose(logits, logits_of(folder, VALIDATION.texts), atol=1e-6)
 
 
