@@ -13,8 +13,11 @@ CHAMPION_SHAPE = "champion-v"
 _TAG_CHARS = 20
 # It changes how fast a model runs, not what it predicts nor, by much, its size; `techniques` lists it.
 _UNNAMED = "fusion"
-# How the techniques begin that trim the vocabulary: `trim`, and those that keep rows of tokens beside the used ones, as `trim8k`.
-_TRIMMED = "trim"
+
+
+def trims(technique: str) -> bool:
+    """Say whether a technique trims the vocabulary: `trim`, and those that keep rows of tokens beside the used ones, as `trim8k`."""
+    return technique.startswith("trim")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +59,7 @@ class Candidate:
     @property
     def trimmed(self) -> bool:
         """Say whether its vocabulary is trimmed, however far."""
-        return any(name.startswith(_TRIMMED) for name in self.techniques)
+        return any(map(trims, self.techniques))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

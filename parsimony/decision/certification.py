@@ -77,19 +77,18 @@ def on_targets(
     The first target's certificate carries those of the others. Each is tested at the whole level of its place: a worse candidate is
     worse on one target at least, and passes the test there with no greater chance (an intersection-union test, Berger 1982).
     """
-    (first, here), *others = [
-        (target, on_predictions(test, ask, reference, rules, covered)) for target, ask in predictions.items()
-    ]
+    by_target = {t: on_predictions(test, ask, reference, rules, covered) for t, ask in predictions.items()}
+    first, *others = by_target
+    here = by_target[first]
 
     def candidate(name: str, position: int, level: float) -> Tested:
         certificate, floor = here.candidate(name, position, level)
-        there = {target: tests.candidate(name, position, level) for target, tests in others}
+        there = {target: by_target[target].candidate(name, position, level) for target in others}
         elsewhere = tuple(Elsewhere(target=target, certificate=c, floor=f) for target, (c, f) in there.items())
         return replace(certificate, elsewhere=elsewhere), floor
 
     def gain(champion: str, name: str, tests: int) -> OverChampion:
-        every = [each.gain(champion, name, tests) for _, each in ((first, here), *others)]
-        return min(every, key=lambda over: over.upper_bound)
+        return min((on.gain(champion, name, tests) for on in by_target.values()), key=lambda over: over.upper_bound)
 
     return replace(here, candidate=candidate, gain=gain)
 

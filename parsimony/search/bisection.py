@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, TypeVar
 
-from parsimony.candidates import Candidate, ModelSpec
+from parsimony.candidates import Candidate, ModelSpec, trims
 from parsimony.decision.chances import Comparison, Question, chances
 
 # The smallest student with the first chance to be certified is looked for, then the smallest one with the second, in case
@@ -130,7 +130,7 @@ def _by_vocabulary(sizes: Mapping[Candidate, int]) -> list[list[Candidate]]:
     """Return, of every model with vocabularies between, its candidates that differ in their vocabulary alone, the largest first."""
     alike: dict[tuple[ModelSpec, tuple[str, ...]], list[Candidate]] = {}
     for candidate in sizes:
-        rest = tuple(name for name in candidate.techniques if not name.startswith("trim"))
+        rest = tuple(name for name in candidate.techniques if not trims(name))
         alike.setdefault((candidate.spec, rest), []).append(candidate)
     chains = [sorted(chain, key=sizes.__getitem__, reverse=True) for chain in alike.values() if len(chain) > 2]
     return sorted(chains, key=lambda chain: sizes[chain[0]])

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 
+from parsimony.candidates import trims
 from parsimony.compression.build import applied
 from parsimony.compression.technique import DoesNotApplyError, Draft
 from parsimony.compression.techniques import TECHNIQUES
@@ -48,7 +49,7 @@ def obstacles_of(base: Path) -> dict[str, str]:
     obstacles: dict[str, str] = {}
     for name in TECHNIQUES:
         before = ("fusion",) if name != "fusion" and "fusion" not in obstacles else ()
-        if name.startswith("trim"):
+        if trims(name):
             continue
         try:
             _after(base, _FEW, _kinds(base, None), (*before, name))

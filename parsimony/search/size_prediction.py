@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from parsimony.bundle.config_json import written
-from parsimony.candidates import Candidate
+from parsimony.candidates import Candidate, trims
 from parsimony.compression.technique import DoesNotApplyError
 from parsimony.compression.techniques import TECHNIQUES
 from parsimony.compression.techniques.trim import AMOUNTS, require_fixed
@@ -238,9 +238,7 @@ def _transformer(candidate: Candidate, shape: Shape, rows: int, classes: int) ->
     else:
         weights = _weights(shape.base, None, None)
     weights = replace(weights, table=(rows, weights.table[1]))
-    structure = overhead_of(
-        shape.base, layers, tuple(name for name in candidate.techniques if not name.startswith("trim"))
-    )
+    structure = overhead_of(shape.base, layers, tuple(name for name in candidate.techniques if not trims(name)))
     return bytes_of(weights, layers, classes, bits) + structure + widened * _WIDENING_OVERHEAD[bits]
 
 

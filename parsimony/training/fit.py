@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 
 from parsimony.data.labels import class_numbers
+from parsimony.data.table import Table
 from parsimony.training import factorised_embedding
 from parsimony.training.classifier import Classifier, features, narrow, padding_position, widen
-from parsimony.training.examples import Examples
+from parsimony.training.examples import Examples, Teacher
 from parsimony.training.family import Material
 from parsimony.training.teacher import classes_of, read_teacher
 from parsimony.training.trainer import Recipe, train
@@ -52,7 +53,10 @@ def fit(classifier: Classifier, material: Material, recipe: Recipe, teacher: Pat
     trimmed = _needed(classifier, material.train.texts if teacher is None else material.texts)
     original = factorised_embedding.table_of(classifier.encoder).weight.data.clone()
     narrow(classifier, trimmed)
-    examples, validation = _labelled(material, trimmed) if teacher is None else _distilled(material, trimmed, teacher)
+    if teacher is None:
+        examples, validation = (_examples(table, material, trimmed) for table in (material.train, material.validation))
+    else:
+        examples, validation = _distilled(material, trimmed, teacher)
     done = train(classifier, examples, validation, recipe, material.seed, material.place)
     widen(classifier, trimmed.kept, original)
     return {
@@ -63,13 +67,10 @@ def fit(classifier: Classifier, material: Material, recipe: Recipe, teacher: Pat
     }
 
 
-def _labelled(material: Material, trimmed: Trimmed) -> tuple[Examples, Examples]:
-    """Return what to train on and what to validate with, from labels alone."""
-    train_rows, validation_rows = (
-        Examples(rows=token_ids(trimmed.tokenizer, table.texts), targets=class_numbers(table.labels, material.labels))
-        for table in (material.train, material.validation)
-    )
-    return train_rows, validation_rows
+def _examples(table: Table, material: Material, trimmed: Trimmed, lesson: Teacher | None = None) -> Examples:
+    """Return labelled texts as training reads them, with what a teacher made of them where it distils."""
+    targets = class_numbers(table.labels, material.labels)
+    return Examples(rows=token_ids(trimmed.tokenizer, table.texts), targets=targets, teacher=lesson)
 
 
 def _distilled(material: Material, trimmed: Trimmed, teacher: Path) -> tuple[Examples, Examples]:
@@ -78,12 +79,7 @@ def _distilled(material: Material, trimmed: Trimmed, teacher: Path) -> tuple[Exa
     examples = Examples(
         rows=token_ids(trimmed.tokenizer, material.texts), targets=classes_of(material, lesson), teacher=lesson
     )
-    validation = Examples(
-        rows=token_ids(trimmed.tokenizer, material.validation.texts),
-        targets=class_numbers(material.validation.labels, material.labels),
-        teacher=check,
-    )
-    return examples, validation
+    return examples, _examples(material.validation, material, trimmed, check)
 
 
 def _needed(classifier: Classifier, texts: tuple[str, ...]) -> Trimmed:
