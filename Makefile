@@ -13,8 +13,11 @@ JOBS ?= auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 # Pages are looked at in a real browser; where there is none, those tests are left out, and this is said.
 BROWSER := $(shell command -v chromium || command -v chromium-browser || command -v google-chrome)
 
+LEFT_OUT := $(if $(BROWSER),, and not browser)
+
 # Images are built and run where buildah, podman and runc are (apt-get install buildah podman runc debootstrap).
 CONTAINERS := $(and $(shell command -v buildah),$(shell command -v podman),$(shell command -v runc))
+LONG_LEFT_OUT := $(LEFT_OUT)$(if $(CONTAINERS),, and not containers)
 
 .PHONY: help setup demo test test-long images check lint types simulate replay instrument mutate storm drill screenshots bench clean
 help:
@@ -45,20 +48,13 @@ demo: $(READY)
 	@$(BIN)/parsimony run flows/plans/demo.toml
 
 test: $(READY)
-ifeq ($(BROWSER),)
-	@echo "no chromium on this machine: the tests marked 'browser' are left out"
-	@$(BIN)/pytest -n $(JOBS) -m "not long and not browser"
-else
-	@$(BIN)/pytest -n $(JOBS) -m "not long"
-endif
+	$(if $(BROWSER),,@echo "no chromium on this machine: the tests marked 'browser' are left out")
+	@$(BIN)/pytest -n $(JOBS) -m "not long$(LEFT_OUT)"
 
 test-long: $(READY)
-ifeq ($(CONTAINERS),)
-	@echo "no buildah, podman and runc on this machine: the tests marked 'containers' are left out"
-	@$(BIN)/pytest -n $(JOBS) -m "long and not containers"
-else
-	@$(BIN)/pytest -n $(JOBS) -m long
-endif
+	$(if $(BROWSER),,@echo "no chromium on this machine: the tests marked 'browser' are left out")
+	$(if $(CONTAINERS),,@echo "no buildah, podman and runc on this machine: the tests marked 'containers' are left out")
+	@$(BIN)/pytest -n $(JOBS) -m "long$(LONG_LEFT_OUT)"
 
 # As root; BASE names the image to build on, OPTIONS goes to buildah (docker/build.sh). Minutes, and as many gigabytes.
 images:

@@ -32,7 +32,8 @@ def bundle_folder(name: str, tell: Callable[[Iterable[str]], None]) -> Iterator[
     from parsimony.files import is_complete
     from parsimony.tasks.registry.promotion import cached, champion, kept_in
 
-    place, where = registry(), settings.look()
+    where = settings.look()
+    place = where.registry
     present = champion(place, name)
     if present is None:
         raise PlanError(f"{name!r} is neither a folder with a bundle nor a model with a champion")

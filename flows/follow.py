@@ -24,8 +24,7 @@ def look_up(name: str) -> Named:
     where = settings.look()
     from parsimony.tasks.registry.promotion import cached
 
-    registry = where.registry
-    champion, bundle = cached(registry, name, where.home / "champions")
+    champion, bundle = cached(where.registry, name, where.home / "champions")
     named = Named(
         model=name, version=champion.version, digest=bundle.digest, folder=bundle.folder, note="; ".join(champion.notes)
     )

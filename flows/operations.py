@@ -86,7 +86,8 @@ def clean(
         from parsimony.reporting.formatting import counted, size
         from parsimony.tasks.registry.rejected import rejected
 
-        home, place = settings.prepare().home, settings.prepare().registry
+        where = settings.prepare()
+        home, place = where.home, where.registry
         with retention.quiet(home):
             kept = retention.wanted(place)
             items = retention.unwanted(home, kept, retention.Policy(days=days, keep=keep), rejected(place, kept))

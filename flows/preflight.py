@@ -11,10 +11,9 @@ from parsimony.flows.plan import Data, Plan
 from parsimony.measurement import machine
 from parsimony.measurement.energy import require_country
 from parsimony.measurement.records import TargetSettings
+from parsimony.tasks.notices import notice
 from parsimony.tasks.validation.quarantine import QUARANTINE, refusals_kept
 from parsimony.training.base_checks import check
-
-log = logging.getLogger("parsimony.progress")
 
 
 def preflight(plan: Plan) -> tuple[TargetSettings, ...]:
@@ -41,7 +40,7 @@ def _bases(plan: Plan) -> None:
     asked = longest != Data.model_fields["max_tokens"].default
     for name in plan.bases.names:
         for note in check(name, max_tokens=longest, asked=asked):
-            log.info("%s", note, extra={"stage": "bases", "detail": note, "left_s": None})
+            notice("bases", note, logging.INFO)
 
 
 def _server(target: TargetSettings) -> None:

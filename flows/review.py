@@ -13,11 +13,10 @@ from prefect.flow_runs import resume_flow_run
 from parsimony.errors import ParsimonyError
 from parsimony.flows import settings
 from parsimony.tasks.lease import lease
+from parsimony.tasks.notices import notice
 from parsimony.tasks.registry import review as reviews
 from parsimony.tasks.registry.journal import known
 from parsimony.tasks.registry.tracking import Registry, connected
-
-log = logging.getLogger("parsimony.progress")
 
 # What the form needs so that a run wakes up; it looks into the journal first, and does not read it.
 _ANSWERED = {"decision": "reject", "reviewer": "parsimony", "note": "it was answered elsewhere"}
@@ -40,7 +39,7 @@ def review(model: str = "") -> list[str]:
         except ParsimonyError as error:  # one model's trouble is not that of the others
             lines.append(f"{name}: {error}")
     for line in lines:
-        log.info("%s", line, extra={"stage": "review", "detail": line, "left_s": None})
+        notice("review", line, logging.INFO)
     return lines
 
 

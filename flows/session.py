@@ -29,6 +29,7 @@ from parsimony.measurement.remote import Result
 from parsimony.reporting.formatting import duration
 from parsimony.tasks.alarms import mend
 from parsimony.tasks.builder import Build, building
+from parsimony.tasks.notices import notice
 from parsimony.tasks.pool import absence
 from parsimony.tasks.publish import may_have_promoted, run_tags, settle
 from parsimony.tasks.registry import searches
@@ -150,12 +151,12 @@ def _opened(plan: Plan, where: Settings, targets: tuple[TargetSettings, ...]) ->
     registry = where.registry
     # A registry that does not respond, a damaged journal and a full store are noticed before anything is trained.
     for line in mend(registry, plan.model):
-        log.warning("%s", line, extra={"stage": "registry", "detail": line, "left_s": None})
+        notice("registry", line)
     try_artifacts(registry, plan.model)
     for target in targets:
         if target.pool is not None and (why := absence(target.pool)):
             line = f"target {target.name!r} could not be measured now: {why}; it is asked once candidates are built"
-            log.warning("%s", line, extra={"stage": "targets", "detail": line, "left_s": None})
+            notice("targets", line)
     settle(registry, where.home / "runs")
     for left in clear(where.home):
         if left.kind == "dead run" and left.path is not None:

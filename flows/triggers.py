@@ -6,7 +6,6 @@ Each tells of what it found by an event, which an automation can turn into mail,
 from __future__ import annotations
 
 import json
-import logging
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -24,12 +23,11 @@ from parsimony.flows.champions import bundle_folder, registry
 from parsimony.flows.plan import Plan
 from parsimony.flows.states import ending
 from parsimony.tasks.alarms import tell
+from parsimony.tasks.notices import notice
 from parsimony.tasks.registry.promise import certified_accuracy
 
 if TYPE_CHECKING:
     from prefect.client.schemas.objects import FlowRun
-
-log = logging.getLogger("parsimony.progress")
 
 SEARCH = "smallest-model/on-demand"
 NEW_DATA, DRIFTED, FALLEN = "parsimony.data.changed", "parsimony.data.drifted", "parsimony.champion.fallen"
@@ -137,7 +135,7 @@ def quality(
 
 def _note(lines: Iterable[str]) -> None:
     for line in lines:
-        log.warning("%s", line, extra={"stage": "registry", "detail": line, "left_s": None})
+        notice("registry", line)
 
 
 def _sources(plan: Plan) -> list[str]:

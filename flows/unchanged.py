@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.metadata
-import logging
 import re
 from pathlib import Path
 
@@ -15,10 +14,9 @@ from parsimony.files import digest_file, digest_of
 from parsimony.flows import settings
 from parsimony.flows.plan import Plan
 from parsimony.measurement import machine
+from parsimony.tasks.notices import notice
 from parsimony.tasks.registry import inputs
 from parsimony.training import bases
-
-log = logging.getLogger("parsimony.progress")
 
 _COMMIT = re.compile(r"hf:[^@]+@[0-9a-f]{40}")
 
@@ -61,12 +59,8 @@ def champion_of_same(plan: Plan, digest: str) -> Champion | None:
     try:
         return inputs.decided_on(registry, plan.model, digest)
     except ParsimonyError as error:
-        _warn(f"the champion is looked at again: {error}")
+        notice("unchanged", f"the champion is looked at again: {error}")
         return None
-
-
-def _warn(line: str) -> None:
-    log.warning("%s", line, extra={"stage": "unchanged", "detail": line, "left_s": None})
 
 
 def remember(plan: Plan, digest: str) -> None:
@@ -75,4 +69,4 @@ def remember(plan: Plan, digest: str) -> None:
     try:
         inputs.remember(registry, plan.model, digest)
     except InfrastructureError as error:
-        _warn(f"the next run searches again, whatever has changed: {error}")
+        notice("unchanged", f"the next run searches again, whatever has changed: {error}")

@@ -6,7 +6,6 @@ a person, becomes a run in Prefect.
 
 from __future__ import annotations
 
-import logging
 import time
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -23,10 +22,9 @@ from parsimony.flows.review import acted
 from parsimony.measurement.host_lock import is_held
 from parsimony.measurement.processes import MEASURING
 from parsimony.tasks.alarms import mend
+from parsimony.tasks.notices import notice
 from parsimony.tasks.registry.journal import known
 from parsimony.tasks.registry.tracking import Registry, connected
-
-log = logging.getLogger("parsimony.progress")
 
 EVERY_S = 15.0
 Kind = Literal["done", "needs a person"]
@@ -78,6 +76,6 @@ def keep_watching(every_s: float = EVERY_S) -> None:
         except (ParsimonyError, OSError, httpx.HTTPError, PrefectException) as error:
             line = first_line(error, 300)
         if line and line != said:
-            log.warning("%s", line, extra={"stage": "watch", "detail": line, "left_s": None})
+            notice("watch", line)
         said = line
         time.sleep(every_s)

@@ -80,6 +80,5 @@ def todays_classes(bundle: BuiltBundle, classes: np.ndarray, labels: tuple[str, 
 @task(name="shift", cache_policy=NO_CACHE)
 def shift(reference: BuiltBundle, splits: Splits, target: TargetSettings) -> Shift:
     """Return how the test texts differ from the validation texts, whatever their labels."""
-    texts = Three(splits.read_by_students.texts, *(splits.texts(name).texts for name in ("validation", "test")))
-    discordance, new_words = uncertainty.shift(Path(reference.folder), texts, target.threads)
+    discordance, new_words = uncertainty.shift(Path(reference.folder), Three.of(splits), target.threads)
     return Shift(discordance=discordance, new_words=new_words)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -12,7 +11,7 @@ import numpy as np
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from parsimony.bundle.folder import LABELS
+from parsimony.bundle.folder import LABELS, labels_of
 from parsimony.candidates import BuiltBundle
 from parsimony.data.splits import Splits
 from parsimony.decision import procedure
@@ -98,7 +97,8 @@ def _here(bundle: BuiltBundle, splits: Splits, place: Place) -> np.ndarray:
 
 def _there(name: str, bundle: BuiltBundle, place: Place, where: str) -> np.ndarray:
     classes = np.array(place.elsewhere[where].get(name, ()), dtype=np.int64)
-    labels = len(json.loads((Path(bundle.folder) / LABELS).read_text(encoding="utf-8")))
+    path = Path(bundle.folder) / LABELS
+    labels = len(labels_of(path.read_bytes(), path))
     if not len(classes) or classes.min() < 0 or classes.max() >= labels:
         raise BundleError(f"{where!r} predicted nothing with it, or none of its {labels} labels")
     return classes

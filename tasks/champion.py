@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -21,12 +20,11 @@ from parsimony.decision.verdicts import Entry
 from parsimony.errors import first_line
 from parsimony.files import MANIFEST, write_json
 from parsimony.reporting.evidence import CHAMPION
+from parsimony.tasks.notices import notice
 from parsimony.tasks.registry.promotion import cached, champion, history
 from parsimony.tasks.registry.refusals import ChangedError, MissingError
 from parsimony.tasks.registry.stored_bundles import training_rows
 from parsimony.tasks.registry.tracking import Registry
-
-log = logging.getLogger("parsimony.progress")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +66,7 @@ def _marked(entries: list[Entry], digest: str) -> list[Entry]:
 
 def _brought(current: Champion, bundle: BuiltBundle, splits: Splits, place: Place) -> Entry:
     for line in current.notes:
-        log.warning("%s", line, extra={"stage": "champion", "detail": line, "left_s": None})
+        notice("champion", line)
     folder = Path(bundle.folder)
     lineage = json.loads((folder / MANIFEST).read_text(encoding="utf-8")).get("lineage")
     entry = Entry(candidate=_candidate(lineage, current.version), predicted_bytes=bundle.size_bytes, is_champion=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,13 +20,12 @@ from parsimony.measurement import machine
 from parsimony.measurement.records import TRAINING_MACHINE, TargetSettings
 from parsimony.measurement.remote import Request, Result
 from parsimony.tasks import pool, target
+from parsimony.tasks.notices import notice
 from parsimony.tasks.pool import Ending, Job
 from parsimony.tasks.store import Store
 
 if TYPE_CHECKING:
     from uuid import UUID
-
-log = logging.getLogger("parsimony.progress")
 
 ATTEMPTS = 3
 NO_STORE, CORRUPTED = "No store", "Corrupted"
@@ -152,4 +150,4 @@ def _missing(asked: TargetSettings, ending: Ending) -> Reached:
 
 def _say(asked: TargetSettings, what: str) -> None:
     line = f"target {asked.name!r}: {what}"
-    log.warning("%s", line, extra={"stage": "measure", "detail": line, "left_s": None})
+    notice("measure", line)

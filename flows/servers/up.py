@@ -105,11 +105,11 @@ class Children:
         begun: dict[str, float] = {}
         while True:
             for kind in BESIDE:
-                if kind in begun and self.processes[kind].poll() is None:
-                    continue
-                if kind in begun and time.monotonic() - begun[kind] < _WORKS_S:
-                    raise self.ended(kind)
                 if kind in begun:
+                    if self.processes[kind].poll() is None:
+                        continue
+                    if time.monotonic() - begun[kind] < _WORKS_S:
+                        raise self.ended(kind)
                     tell(f"the {kind} ended and is started again; its log is {self.folder / f'{kind}.log'}")
                 self.start(kind, 0, environment)
                 begun[kind] = time.monotonic()

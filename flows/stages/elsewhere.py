@@ -50,8 +50,8 @@ def _route(run: Session, target: TargetSettings) -> Route | str:
     try:
         deployment = target_deployment(target.pool or "")
     except ObjectNotFound:
-        start = f"prefect worker start --pool {target.pool} --type process"
-        return f"{pool.NO_POOL}: there is no work pool {target.pool!r}; start a worker where the target is, which makes it: {start}"
+        start = f"start a worker where the target is, which makes it: {pool.starting(target.pool or '')}"
+        return f"{pool.NO_POOL}: there is no work pool {target.pool!r}; {start}"
     except (httpx.HTTPError, PrefectHTTPStatusError) as error:
         return f"{pool.UNREACHABLE}: Prefect's server did not take the deployment: {first_line(error, 200)}"
     # A worker on this machine finds a folder; addresses of other kinds, which may hold secrets, each machine keeps to itself.

@@ -29,8 +29,7 @@ from parsimony.decision.shortlist import shortlist
 from parsimony.decision.verdicts import NOT_REACHED, Entry
 from parsimony.errors import DataError, InfrastructureError
 from parsimony.files import MANIFEST, digest_file
-from parsimony.measurement.json_format import from_json
-from parsimony.measurement.records import MachineClass, TargetSettings
+from parsimony.measurement.json_format import from_json, target_from_json
 from parsimony.reporting.evidence import CHAMPION, prediction_file, read_predictions
 from parsimony.reporting.receipt import RECEIPT_FORMAT, receipt
 
@@ -105,18 +104,11 @@ def case_of(paper: Paper, splits: Splits) -> Case:
     return Case(
         reference=paper["reference"]["candidate"],
         gates=GateSettings(**promises),
-        targets=tuple(_target(target) for target in paper["targets"]),
+        targets=tuple(target_from_json(target) for target in paper["targets"]),
         test_rows=splits.dataset.test_rows,
         shift=Shift(**paper["shift"]) if "shift" in paper else NO_SHIFT,
         standing=_standing(paper.get("standing")),
     )
-
-
-def _target(said: Paper) -> TargetSettings:
-    if "machine" not in said:
-        return TargetSettings(**said)
-    machine = MachineClass(**{**said["machine"], "isa": tuple(said["machine"]["isa"])})
-    return TargetSettings(**{**said, "machine": machine})
 
 
 def _rule(paper: Paper) -> Choice:

@@ -114,8 +114,7 @@ def replay(folder: Path, paper: dict[str, Any], store: Path) -> Replay:
 
 
 def _shift(reference: BuiltBundle, splits: Splits) -> Shift:
-    texts = Three(splits.read_by_students.texts, *(splits.texts(name).texts for name in ("validation", "test")))
-    discordance, new_words = uncertainty.shift(Path(reference.folder), texts, threads=1)
+    discordance, new_words = uncertainty.shift(Path(reference.folder), Three.of(splits), threads=1)
     return Shift(discordance=discordance, new_words=new_words)
 
 

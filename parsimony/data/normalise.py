@@ -7,6 +7,8 @@ import unicodedata
 from collections.abc import Callable
 from typing import Literal
 
+# Without one of these there is no text.
+VISIBLE = r"[^\s\u200b-\u200f\u2060\ufeff]"
 # C1 controls are what Windows-1252 becomes when it is read as Latin-1; page breaks come from print and PDF.
 STRAY = re.compile(r"[\x0b\x0c\x80-\x9f]")
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")

@@ -9,11 +9,13 @@ from typing import Any
 from parsimony.measurement.records import (
     Disturbance,
     Environment,
+    MachineClass,
     Measurement,
     Quantile,
     Ratio,
     RooflineEfficiency,
     RooflinePeaks,
+    TargetSettings,
 )
 
 Json = dict[str, object]
@@ -61,6 +63,14 @@ def from_json(values: Mapping[str, Any]) -> Measurement:
     }
     environment = _environment_from(values["environment"])
     return Measurement(**plain, **quantiles, **later, warm_up=values.get("warm_up"), environment=environment)
+
+
+def target_from_json(said: Mapping[str, Any]) -> TargetSettings:
+    """Return a target that was written key by key; one without a class of machine is of any class."""
+    if "machine" not in said:
+        return TargetSettings(**said)
+    machine = MachineClass(**{**said["machine"], "isa": tuple(said["machine"]["isa"])})
+    return TargetSettings(**{**said, "machine": machine})
 
 
 def _environment(environment: Environment) -> Json:

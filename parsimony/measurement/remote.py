@@ -13,8 +13,8 @@ from typing import Any
 
 from parsimony.errors import require
 from parsimony.files import FileRef
-from parsimony.measurement.json_format import from_json, to_json
-from parsimony.measurement.records import MachineClass, Measurement, TargetSettings
+from parsimony.measurement.json_format import from_json, target_from_json, to_json
+from parsimony.measurement.records import Measurement, TargetSettings
 
 FORMAT = 1
 # A steady result that is younger is not taken again: a run that was killed finds it.
@@ -52,10 +52,8 @@ class Request:
     def loads(cls, content: bytes) -> Request:
         """Return the request that was written; ValueError, TypeError or KeyError for anything else."""
         said = _document(content)
-        target = dict(said["target"])
-        machine = dict(target.pop("machine"))
         return cls(
-            target=TargetSettings(machine=MachineClass(**{**machine, "isa": tuple(machine["isa"])}), **target),
+            target=target_from_json(said["target"]),
             baseline=str(said["baseline"]),
             bundles=tuple((str(name), FileRef(**reference)) for name, reference in said["bundles"]),
             validation=FileRef(**said["validation"]),

@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from parsimony.bundle import predict
+from parsimony.data.splits import Splits
 
 _MOST_TEXTS = 1_000
 # Beyond these an estimate says more about the confidences than about the texts.
@@ -26,6 +27,11 @@ class Three(NamedTuple):
     train: Sequence[str]
     validation: Sequence[str]
     test: Sequence[str]
+
+    @classmethod
+    def of(cls, splits: Splits) -> Three:
+        """Return those of a dataset: of train all that students read, with labels or without."""
+        return cls(splits.read_by_students.texts, splits.texts("validation").texts, splits.texts("test").texts)
 
 
 def shift(bundle: Path, texts: Three, threads: int) -> tuple[float, float]:

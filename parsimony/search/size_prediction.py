@@ -51,8 +51,8 @@ class Shape:
     """What the sizes of everything that is made of a base follow from.
 
     `heads` are the attention heads of a layer and `neurons` the width of its feed-forward block, None where they cannot be
-    taken out; `mapped_tokens` of how many tokens the trimmed graph lists the row; `positions` how many rows of each table of
-    positions the tokenizer's cut can reach; `between` the vocabularies between the trimmed and the whole one, by their techniques;
+    taken out; `positions` how many rows of each table of positions the tokenizer's cut can reach; `whole` and `trimmed` are the
+    vocabularies, equal where the tokenizer cannot be trimmed, `between` those that lie between, by their techniques;
     `obstacles` the techniques that do not work here, each with the reason, and
     `cannot_trim` why the tokenizer alone cannot be trimmed; `config` holds what the base's own bundle says in transformers' words.
     """
@@ -61,11 +61,8 @@ class Shape:
     layers: int
     hidden: int
     embedding_width: int
-    vocabulary: int
-    tokenizer_bytes: int
-    trimmed_vocabulary: int
-    mapped_tokens: int
-    trimmed_tokenizer_bytes: int
+    whole: Vocabulary
+    trimmed: Vocabulary
     neurons: int | None
     heads: int | None
     positions: int
@@ -92,18 +89,14 @@ def shape_of(base: Path, texts: Texts, max_tokens: int) -> Shape:
     padding = padding_position(encoder)
     trimmed, cannot_trim = _trimmed(base, tokenizer, texts)
     whole = Vocabulary(rows=vocabulary, mapped=0, tokenizer_bytes=len(tokenizer.encode()))
-    least = whole if trimmed is None else _vocabulary(trimmed)
     obstacles = obstacles_of(base) | _trim_obstacle(base, trimmed, cannot_trim)
     return Shape(
         base=base,
         layers=len(layers_of(encoder)[1]),
         hidden=int(encoder.config.hidden_size),
         embedding_width=width,
-        vocabulary=vocabulary,
-        tokenizer_bytes=whole.tokenizer_bytes,
-        trimmed_vocabulary=least.rows,
-        mapped_tokens=least.mapped,
-        trimmed_tokenizer_bytes=least.tokenizer_bytes,
+        whole=whole,
+        trimmed=whole if trimmed is None else _vocabulary(trimmed),
         neurons=prunable_width(encoder),
         heads=prunable_heads(encoder),
         positions=max_tokens if padding is None else max_tokens + padding + 1,
@@ -184,7 +177,7 @@ def _weights(base: Path, heads: int | None, neurons: int | None) -> Weights:
 
 def width_to_factorise(shape: Shape) -> int | None:
     """Return the width of the token table, None where too few tokens stay for a narrower one to save anything."""
-    return shape.embedding_width if shape.trimmed_vocabulary > shape.hidden else None
+    return shape.embedding_width if shape.trimmed.rows > shape.hidden else None
 
 
 def predict(candidate: Candidate, shape: Shape, labels: tuple[str, ...]) -> int:
@@ -202,7 +195,7 @@ def _config(candidate: Candidate, shape: Shape, labels: tuple[str, ...]) -> str:
     """Return the bundle's `config.json`, but for the number of the padding token."""
     about, of = dict(shape.config), candidate.spec.shape
     if (bag := FAMILIES[candidate.spec.family].bag) is not None:
-        [(_, width), *_], _ = bag.weights(of, shape.vocabulary, len(labels))
+        [(_, width), *_], _ = bag.weights(of, shape.whole.rows, len(labels))
         about |= bag_in_their_words(width)
     elif candidate.spec.family == "student":
         heads = None if shape.heads is None else heads_in(of)
@@ -214,11 +207,8 @@ def _config(candidate: Candidate, shape: Shape, labels: tuple[str, ...]) -> str:
 def _vocabulary_of(candidate: Candidate, shape: Shape) -> Vocabulary:
     """Return the vocabulary that a candidate's bundle has."""
     if not candidate.trimmed:
-        return Vocabulary(rows=shape.vocabulary, mapped=0, tokenizer_bytes=shape.tokenizer_bytes)
-    least = Vocabulary(
-        rows=shape.trimmed_vocabulary, mapped=shape.mapped_tokens, tokenizer_bytes=shape.trimmed_tokenizer_bytes
-    )
-    return next((of for name, of in shape.between if name in candidate.techniques), least)
+        return shape.whole
+    return next((of for name, of in shape.between if name in candidate.techniques), shape.trimmed)
 
 
 def _bag(candidate: Candidate, bag: Bag, rows: int, classes: int) -> float:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -11,13 +10,12 @@ from typing import TYPE_CHECKING
 from parsimony.decision.challenges import challenger
 from parsimony.decision.journal import JournalEntry, before_head_all, link
 from parsimony.errors import InfrastructureError
+from parsimony.tasks.notices import notice
 from parsimony.tasks.registry.journal import ALIAS, ANCHOR, TRIES, State, in_production, look, version_of
 from parsimony.tasks.registry.refusals import failures, one_line
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-
-log = logging.getLogger("parsimony.progress")
 
 CHALLENGER, PREVIOUS = "challenger", "previous"
 ALARM, MOVED = "alarm", "alias_moved"  # tags: of a registered model, of the version that an alias had named
@@ -102,5 +100,5 @@ def followed(client: MlflowClient, model: str, entry: JournalEntry) -> JournalEn
         follow(client, model)
     except refusals as error:
         line = f"the aliases of {model} do not follow yet ({one_line(error)}); the next run or parsimony reconcile moves them"
-        log.warning("%s", line, extra={"stage": "registry", "detail": line, "left_s": None})
+        notice("registry", line)
     return entry

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import shutil
 import tempfile
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from parsimony.candidates import BuiltBundle
 from parsimony.data.row_digests import TRAINING_ROWS, read_row_digests
 from parsimony.errors import InfrastructureError
 from parsimony.files import digest_file
+from parsimony.tasks.notices import notice
 from parsimony.tasks.registry.database import local_path
 from parsimony.tasks.registry.refusals import (
     ChangedError,
@@ -28,8 +28,6 @@ from parsimony.tasks.registry.tracking import Registry, artifact_uri, connected
 if TYPE_CHECKING:
     import numpy as np
     from mlflow import MlflowClient
-
-log = logging.getLogger("parsimony.progress")
 
 _NOT_FOUND = 404
 TRAINING_ROWS_TAG = "training_rows"  # of a version: the digest of its file
@@ -139,7 +137,7 @@ def training_rows(registry: Registry, model: str, version: str, folder: Path) ->
         fetched = _fetched_file(registry, f"{uri}/{TRAINING_ROWS}", work)
         if fetched is None or digest_file(fetched) != wanted:
             line = f"which rows version {version} of {model} was trained on is not known: {TRAINING_ROWS} is not the one that was stored"
-            log.warning("%s", line, extra={"stage": "champion", "detail": line, "left_s": None})
+            notice("champion", line)
             return None
         return read_row_digests(Path(shutil.copyfile(fetched, folder / TRAINING_ROWS)))
 

@@ -8,13 +8,12 @@ import unicodedata
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from parsimony.data.normalise import normalise, without_numbers
+from parsimony.data.normalise import VISIBLE, normalise, without_numbers
 from parsimony.data.table import Table
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-VISIBLE = r"[^\s\u200b-\u200f\u2060\ufeff]"
 # Joiners between two letters of Persian or Indic scripts, or two emoji, are how words are written there.
 _JOINER = re.compile(r"(?<=[^\x00-\x7f\s])[\u200c\u200d](?=[^\x00-\x7f\s\u200b-\u200f])")
 _FLAG = re.compile(r"\U0001f3f4[\U000e0020-\U000e007e]+\U000e007f")

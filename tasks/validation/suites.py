@@ -12,9 +12,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
+from parsimony.data.normalise import VISIBLE
 from parsimony.data.table import Table
 from parsimony.errors import Finding, Severity
-from parsimony.tasks.validation.frame import VISIBLE, spelling
+from parsimony.tasks.validation.frame import spelling
 
 _CONTROL = r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]"
 _LONGEST_LABEL, _SHOWN = 200, 60

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 import time
@@ -19,12 +18,6 @@ from typing import Any
 import psutil
 
 WAIT_S = 900  # on a machine that is busy with other tests
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-
-
-def browser() -> str:
-    """Return the path of this machine's browser."""
-    return next(path for name in BROWSERS if (path := shutil.which(name)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,11 +134,11 @@ def start(folder: Path, *arguments: str) -> Up:
     return Up(process=process, folder=folder, prefect=said[1].split()[1], mlflow=said[2].split()[1])
 
 
-def until(what: Callable[[], Any]) -> Any:
+def until(what: Callable[[], Any], every_s: float = 0.3) -> Any:
     """Return what a look gives as soon as it gives something."""
     end = time.monotonic() + WAIT_S
     while time.monotonic() < end:
         if there := what():
             return there
-        time.sleep(0.3)
+        time.sleep(every_s)
     raise AssertionError(f"nothing after {WAIT_S} s: {what()}")

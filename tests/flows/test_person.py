@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from servers_up import WAIT_S, Up, browser, start, until
+from browsers import browser
+from servers_up import WAIT_S, Up, start, until
 from tinymodels import PLAN_HEAD, tables, write_csv, write_tiny_base
 
 if TYPE_CHECKING:

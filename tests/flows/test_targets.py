@@ -9,8 +9,7 @@ import os
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,8 @@ import httpx
 import psutil
 import pytest
 from bundles import write_tiny_bundle
-from tinymodels import PLAN_HEAD, tables, write_csv, write_tiny_base
+from servers_up import WAIT_S, until
+from tinymodels import SHORT_PLAN, tables, write_csv, write_tiny_base
 
 from parsimony.audit.receipt import audit
 from parsimony.candidates import Candidate, ModelSpec
@@ -31,17 +31,9 @@ from parsimony.tasks.store import Store
 
 pytestmark = [pytest.mark.flow, pytest.mark.slow, pytest.mark.long]
 
-WAIT_S = 900  # on a machine that is busy with other tests
 # What a target has: the base dependencies and Prefect. Its processes cannot import any of these.
 BLOCKED = "torch mlflow great_expectations transformers datasets sklearn matplotlib accelerate optimum codecarbon"
-PLAN = f"""{PLAN_HEAD}[search]
-families = ["linear", "encoder"]
-[training]
-epochs = 2
-[gates]
-margin = 0.3
-slice_margin = 0.3
-[[targets]]
+PLAN = f"""{SHORT_PLAN}[[targets]]
 name = "here"
 [[targets]]
 name = "board"
@@ -94,7 +86,7 @@ class Site:
             )
         family = psutil.Process(process.pid)
         try:
-            _until(lambda: self.online(pool))
+            until(lambda: self.online(pool))
             yield family
         finally:
             for each in [family, *_below(family)]:
@@ -140,15 +132,6 @@ def _command(process: psutil.Process) -> list[str]:
         return []
 
 
-def _until(what: Callable[[], Any]) -> Any:
-    end = time.monotonic() + WAIT_S
-    while time.monotonic() < end:
-        if there := what():
-            return there
-        time.sleep(0.05)
-    raise AssertionError(f"nothing after {WAIT_S} s")
-
-
 def _responds(api: str) -> bool:
     with contextlib.suppress(httpx.TransportError):
         return httpx.get(f"{api}/health", timeout=60).status_code == 200
@@ -173,7 +156,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     assert server.stdout is not None
     port = server.stdout.readline().decode().strip()
     api = f"http://127.0.0.1:{port}/api"
-    _until(lambda: _responds(api))
+    until(lambda: _responds(api))
     yield Site(api=api, folder=folder)
     server.kill()
     server.wait()
@@ -328,7 +311,7 @@ def test_a_worker_that_is_killed_while_it_measures_is_asked_again_and_repeats_no
             measured = (p for p in _below(worker) if WORKER in _command(p))
             return next((p.parent() for p in measured), None)
 
-        _until(measuring).kill()
+        until(measuring, every_s=0.05).kill()
         reached = asking.reached()
     assert reached.target.missing == ""
     assert reached.result.remade == 0
@@ -346,7 +329,7 @@ def test_a_bundle_that_was_changed_in_the_store_is_refused_there(
     with site.worker("changed", "changed"):
         pass  # the pool is there, and no worker
     asking = ask(site, splits, entries, replace(BOARD, pool="changed"))
-    _until(lambda: [r for r in _runs(site, "Scheduled") + _runs(site, "Late") if r["name"].startswith("board-")])
+    until(lambda: [r for r in _runs(site, "Scheduled") + _runs(site, "Late") if r["name"].startswith("board-")])
     assert entries[1].bundle is not None
     manifest = entries[1].bundle.digest
     (site.folder / "store" / "sha256" / manifest[:2] / manifest[2:]).write_bytes(b"{}")
@@ -388,9 +371,9 @@ def test_a_busy_pool_a_slow_worker_and_one_that_is_gone_are_named(
         httpx.patch(address, json={"concurrency_limit": None}, timeout=60).raise_for_status()
         slow = ask(site, splits, entries[:1], board).reached()
         assert slow.target.missing.startswith("Slow: its worker still measured after")
-        _until(lambda: not [r for r in _runs(site, "Running") if r["name"].startswith("board-")])
+        until(lambda: not [r for r in _runs(site, "Running") if r["name"].startswith("board-")])
         asking = ask(site, splits, entries[:1], replace(board, deadline_s=900.0))
-        _until(lambda: [r for r in _runs(site, "Running") if r["name"].startswith("board-")])
+        until(lambda: [r for r in _runs(site, "Running") if r["name"].startswith("board-")])
         for process in [worker, *_below(worker)]:
             process.kill()
         gone = asking.reached()

@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from servers_up import WAIT_S, Up, browser, family, start, until
-from tinymodels import PLAN_HEAD, tables, write_csv, write_tiny_base
+from browsers import browser
+from servers_up import WAIT_S, Up, family, start, until
+from tinymodels import SHORT_PLAN, tables, write_csv, write_tiny_base
 
 from parsimony.flows.cli.main import main
 from parsimony.flows.servers import deployments
@@ -23,14 +24,6 @@ from parsimony.flows.servers import deployments
 pytestmark = [pytest.mark.flow, pytest.mark.slow, pytest.mark.long]
 
 ROOT = Path(__file__).parents[2]
-PLAN = f"""{PLAN_HEAD}[search]
-families = ["linear", "encoder"]
-[training]
-epochs = 2
-[gates]
-margin = 0.3
-slice_margin = 0.3
-"""
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +31,7 @@ def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
     folder = tmp_path_factory.mktemp("up")
     write_tiny_base(folder / "base")
     write_csv(folder / "train.csv", *tables())
-    (folder / "plan.toml").write_text(PLAN, encoding="utf-8")
+    (folder / "plan.toml").write_text(SHORT_PLAN, encoding="utf-8")
     running = start(folder, "plan.toml")
     yield running
     running.process.kill()

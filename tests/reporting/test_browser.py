@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import html as standard_html
 import re
-import shutil
 import struct
 import subprocess
 from pathlib import Path
 
 import decisions
 import pytest
+from browsers import browser
 from pages import EVERY
 
 from parsimony.decision.records import Decision
 from parsimony.reporting import html
 from parsimony.reporting.receipt import receipt
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 WIDTHS = (400, 768, 1024, 1280)
 pytestmark = pytest.mark.browser
 
@@ -54,8 +53,7 @@ addEventListener("load", () => {
 
 def browse(folder: Path, *options: str, name: str = "report.html") -> subprocess.CompletedProcess[str]:
     """Open a page of a folder; standard output is what was asked for, standard error what the page logged."""
-    browser = next(path for browser in BROWSERS if (path := shutil.which(browser)))
-    command = (browser, "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--no-first-run")
+    command = (browser(), "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--no-first-run")
     quiet = ("--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-extensions")
     own = (f"--user-data-dir={folder / 'profile'}", "--enable-logging=stderr", "--v=0")
     page = (folder / name).as_uri()

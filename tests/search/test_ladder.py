@@ -17,7 +17,7 @@ from parsimony.data.table import Texts
 from parsimony.search import bisection, ladder
 from parsimony.search.bisection import Budget, Climb
 from parsimony.search.ladder import LadderSettings, SizedCandidate
-from parsimony.search.size_prediction import Shape
+from parsimony.search.size_prediction import Shape, Vocabulary
 
 BASE = "package:small"
 ALL = ("linear", "static", "student", "encoder")
@@ -29,14 +29,11 @@ def _shape(layers: int, heads: int | None, neurons: int | None, width: int | Non
     """Return the shape of a base; without a width, too few tokens stay for a narrower table to save anything."""
     return Shape(
         base=Path(BASE),
-        vocabulary=30_000,
+        whole=Vocabulary(rows=30_000, mapped=0, tokenizer_bytes=0),
+        trimmed=Vocabulary(rows=4_000 if width else 100, mapped=0, tokenizer_bytes=0),
         hidden=384,
         embedding_width=width or 384,
         layers=layers,
-        tokenizer_bytes=0,
-        trimmed_vocabulary=4_000 if width else 100,
-        mapped_tokens=0,
-        trimmed_tokenizer_bytes=0,
         neurons=neurons,
         heads=heads,
         positions=128,

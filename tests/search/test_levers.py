@@ -74,7 +74,7 @@ def _built(
 def test_every_lever_works_as_predicted_and_predicts_like_the_model(architecture: Architecture, tmp_path: Path) -> None:
     base = write_tiny_base(tmp_path / "base", architecture=architecture, hidden=64, words=WORDS)
     shape = size_prediction.shape_of(base, TEXTS, MAX_TOKENS)
-    assert shape.vocabulary > WORDS
+    assert shape.whole.rows > WORDS
     assert (shape.layers, shape.heads, shape.neurons) == (3, 4, 128)
     assert [name for name, _ in shape.obstacles] == ([] if architecture in FUSED else ["fusion"])
     sizes = {}

@@ -72,7 +72,7 @@ def test_a_base_of_250_000_pieces_is_trimmed_to_the_languages_of_the_data(
     train = _texts(words)
     texts = Texts.of(train.texts)
     shape = size_prediction.shape_of(base, texts, MAX_TOKENS)
-    assert shape.vocabulary >= PIECES
+    assert shape.whole.rows >= PIECES
     assert shape.obstacles == ()
     classifier = load_base(base, classes=len(LABELS), max_tokens=MAX_TOKENS)
     set_head(classifier, np.random.default_rng(0).normal(size=(len(LABELS), 64)), np.zeros(len(LABELS)))

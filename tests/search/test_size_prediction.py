@@ -126,7 +126,7 @@ def test_a_tokenizer_that_cannot_be_trimmed_is_predicted_whole(tmp_path: Path) -
     (base / "tokenizer.json").write_text(json.dumps(document), encoding="utf-8")
     shape = size_prediction.shape_of(base, TEXTS, 64)
     assert shape.obstacles == (("trim", "its tokenizer is a WordLevel, not WordPiece, Unigram or BPE"),)
-    assert (shape.trimmed_vocabulary, shape.trimmed_tokenizer_bytes) == (shape.vocabulary, shape.tokenizer_bytes)
+    assert shape.trimmed == shape.whole
 
 
 def test_fewer_layers_fewer_tokens_and_fewer_bits_are_fewer_bytes() -> None:
