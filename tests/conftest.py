@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import tempfile
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -52,9 +53,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(autouse=True)
 def same_environment() -> Iterator[None]:
-    """Give the next test the environment that this one found: libraries write addresses into it, too."""
+    """Give the next test the environment that this one found: libraries write addresses into it, and urllib keeps its proxies."""
     before = dict(os.environ)
     yield
+    urllib.request.install_opener(None)
     for name in os.environ.keys() - before.keys():
         del os.environ[name]
     os.environ.update(before)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from bundles import write_tiny_bundle
 
+from parsimony.bundle.config_json import CONFIG, written
 from parsimony.errors import BundleError
 from parsimony.files import FileRef
 from parsimony.measurement.records import MachineClass, TargetSettings
@@ -80,7 +81,10 @@ def test_what_cannot_be_predicted_with_is_refused_with_a_reason_unless_it_is_the
     place: Place, tmp_path: Path
 ) -> None:
     broken = Path(write_tiny_bundle(tmp_path / "broken", labels=("one", "two"), name="broken").folder)
-    (broken / "labels.json").write_text('["one", "two", "three"]', encoding="utf-8")
+    labels = ("one", "two", "three")
+    (broken / "labels.json").write_text(json.dumps(labels), encoding="utf-8")
+    config = written({}, tokens=8, padding=0, labels=labels)
+    (broken / CONFIG).write_text(config, encoding="utf-8")
     from parsimony.files import MANIFEST, write_manifest
 
     facts = json.loads((broken / MANIFEST).read_text(encoding="utf-8"))
