@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from browsers import browser
+from browsers import browser, submit
 from servers_up import WAIT_S, Up, start, until
 from tinymodels import PLAN_HEAD, tables, write_csv, write_tiny_base
 
@@ -74,12 +74,6 @@ def without_assistant(page: Page) -> None:
     if close.count():
         close.click()
         close.wait_for(state="hidden")
-
-
-def submit(page: Page) -> None:
-    """Press the button below a form, and wait until the page of the deployment follows."""
-    page.get_by_role("button", name="Submit").click()
-    page.wait_for_url(re.compile(r"/deployments/deployment/[^/]+$"))
 
 
 def pressed(up: Up, name: str) -> dict[str, Any]:

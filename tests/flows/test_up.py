@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from browsers import browser
+from browsers import browser, submit
 from servers_up import WAIT_S, Up, family, start, until
 from tinymodels import SHORT_PLAN, tables, write_csv, write_tiny_base
 
@@ -125,7 +125,7 @@ def test_a_person_fills_the_form_and_sees_the_decision(up: Up, tmp_path: Path) -
         assert form.index("Label\n") < form.index("Test (Optional)") < form.index("Bases (Optional)")
         assert "Seed" not in form  # the tables that the plan leaves out are folded
         page.screenshot(path=tmp_path / "form.png")
-        page.get_by_role("button", name="Submit").click()
+        submit(page)
         [pressed] = until(lambda: [run for run in up.ask("/flow_runs/filter", {}) if _on(up, run)])
         run = up.ended(pressed["id"])
         page.goto(f"{up.prefect}/v2/runs/flow-run/{run['id']}")
