@@ -9,4 +9,4 @@ _log = logging.getLogger("parsimony.progress")
 
 def notice(stage: str, line: str, level: int = logging.WARNING) -> None:
     """Say a line; `stage` is what it is about, for those who read records and not words."""
-    _log.log(level, "%s", line, extra={"stage": stage, "detail": line, "left_s": None})
+    _log.log(level, "%s", line, extra={"stage": stage})

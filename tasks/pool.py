@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,8 +22,6 @@ if TYPE_CHECKING:
 
     from prefect.client.orchestration import SyncPrefectClient
     from prefect.client.schemas.objects import FlowRun
-
-log = logging.getLogger("parsimony.progress")
 
 POLL_S = 1.0
 # Prefect calls a worker offline that was silent for three heartbeats of 30 seconds.
@@ -189,4 +186,4 @@ def _give_up(client: SyncPrefectClient, number: UUID, state: State[Any]) -> None
             state = State(type=StateType.CANCELLING, message=state.message)
         client.set_flow_run_state(number, state, force=state.type != StateType.CANCELLING)
     except (httpx.HTTPError, PrefectHTTPStatusError, ObjectNotFound) as error:
-        log.warning("the run %s could not be cancelled: %s", number, first_line(error, 200))
+        notice("measure", f"the run {number} could not be cancelled: {first_line(error, 200)}")

@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import re
 import shutil
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -18,6 +19,19 @@ def browser() -> str:
     """Return the path of Chromium, or of Chrome."""
     names = ("chromium", "chromium-browser", "google-chrome")
     return next(path for name in names if (path := shutil.which(name)))
+
+
+@contextlib.contextmanager
+def opened(*, height: int = 800, wait_s: float, motion: Literal["reduce"] | None = None) -> Iterator[Page]:
+    """Open an empty page, 1,280 pixels wide, in the block; `wait_s` is how long each look at it may wait."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=browser(), args=["--no-sandbox", "--disable-gpu"])
+        page = chromium.new_page(viewport={"width": 1280, "height": height}, reduced_motion=motion)
+        page.set_default_timeout(wait_s * 1000)
+        yield page
+        chromium.close()
 
 
 def submit(page: Page) -> None:

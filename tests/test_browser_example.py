@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import onnx
 import onnxruntime
 import pytest
-from browsers import browser
+from browsers import opened
 from tinymodels import SETTINGS
 
 from parsimony.bundle import predict
@@ -132,14 +132,8 @@ def _vocabulary(tokenizer: str) -> list[str]:
 
 @pytest.fixture
 def page(site: tuple[str, Path]) -> Iterator[Page]:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=browser(), args=["--no-sandbox"])
-        made = opened.new_page(viewport={"width": 1280, "height": 900})
-        made.set_default_timeout(240_000)
+    with opened(height=900, wait_s=240) as made:
         yield made
-        opened.close()
 
 
 def _ready(page: Page, address: str) -> None:

@@ -9,6 +9,8 @@ from typing import Literal
 
 # Without one of these there is no text.
 VISIBLE = r"[^\s\u200b-\u200f\u2060\ufeff]"
+# A text that holds one of these is damaged.
+CONTROL = r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]"
 # C1 controls are what Windows-1252 becomes when it is read as Latin-1; page breaks come from print and PDF.
 STRAY = re.compile(r"[\x0b\x0c\x80-\x9f]")
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")

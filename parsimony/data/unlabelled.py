@@ -5,11 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Sequence
 
-from parsimony.data.normalise import VISIBLE, clean
+from parsimony.data.normalise import CONTROL, VISIBLE, clean
 from parsimony.errors import Finding
 from parsimony.files import digest_bytes
 
-_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 # For each labelled text of train: students see every text the less often, the more there are.
 _MOST_FOR_ONE = 3
 
@@ -26,7 +25,7 @@ def usable(
     damaged = copies = known = 0
     kept: dict[str, str] = {}
     for text in map(clean, texts):
-        if not re.search(VISIBLE, text) or _CONTROL.search(text):
+        if not re.search(VISIBLE, text) or re.search(CONTROL, text):
             damaged += 1
         elif (same := key(text)) in taken:
             known += 1

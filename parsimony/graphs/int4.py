@@ -1,7 +1,7 @@
 """Store a graph's weights in 4 bits, and unpack them when the graph is loaded.
 
-A weight becomes a constant of whole numbers from -8 to 7, two in a byte, and one scale a block. Ordinary operators take them
-apart and multiply the two; ONNX Runtime folds operators on constants when a session starts, so that at run time there is nothing left to
+A weight becomes a constant of whole numbers from -8 to 7, two in a byte, and one scale a block. Ordinary operators separate the
+numbers and multiply them by the scale; ONNX Runtime folds operators on constants when a session starts, so that at run time there is nothing left to
 unpack: the file is as small as 4 bits allow, and predictions are as fast as if the weight had been stored as they use it
 (docs/trials/quantisation.md). ONNX's own type of 4-bit numbers would ask for ONNX Runtime 1.23; bytes and shifts are read by every
 version since 1.17.

@@ -31,7 +31,7 @@ def host_lock(name: str, stage: str) -> Iterator[None]:
 
     def waiting() -> None:
         detail = f"waits for another process of this machine that does the same ({path})"
-        log.info("%s %s", stage, detail, extra={"stage": stage, "detail": detail, "left_s": None})
+        log.info("%s %s", stage, detail, extra={"stage": stage, "detail": detail})
 
     number = _opened(path)
     before = _mine.set(_mine.get() | {name})

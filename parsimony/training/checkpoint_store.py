@@ -80,7 +80,7 @@ def _place(folder: Path) -> Iterator[Path]:
 
     def waiting() -> None:
         detail = f"waits for another run that trains the same model ({folder})"
-        log.info("train %s", detail, extra={"stage": "train", "detail": detail, "left_s": None})
+        log.info("train %s", detail, extra={"stage": "train", "detail": detail})
 
     while True:
         folder.mkdir(parents=True, exist_ok=True)

@@ -43,7 +43,7 @@ class Threads:
         chosen = cores.threads_beside(busy, self.most, available)
         if chosen != torch.get_num_threads():
             detail = f"with {chosen} of {self.most} threads: other programs keep {busy:.1f} of {available} cores busy"
-            log.info("train %s", detail, extra={"stage": "train", "detail": detail, "left_s": None})
+            log.info("train %s", detail, extra={"stage": "train", "detail": detail})
             torch.set_num_threads(chosen)
 
 

@@ -12,12 +12,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from parsimony.data.normalise import VISIBLE
+from parsimony.data.normalise import CONTROL, VISIBLE
 from parsimony.data.table import Table
 from parsimony.errors import Finding, Severity
 from parsimony.tasks.validation.frame import spelling
 
-_CONTROL = r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]"
 _LONGEST_LABEL, _SHOWN = 200, 60
 
 Expected = tuple[str, dict[str, object]]
@@ -99,7 +98,7 @@ def for_train(rules: Rules, labels: tuple[str, ...]) -> tuple[Check, ...]:
             "control characters",
             "quarantine",
             "text",
-            _without("text", _CONTROL),
+            _without("text", CONTROL),
             _row("the text has control characters"),
         ),
         Check("conflicting labels", "quarantine", "label", _at_most("labels_of_text", 1), _row(_CONFLICT)),
@@ -124,7 +123,7 @@ def for_test(train_labels: tuple[str, ...]) -> tuple[Check, ...]:
             "control characters",
             "note",
             "text",
-            _without("text", _CONTROL),
+            _without("text", CONTROL),
             _whole("{n} rows have control characters ({rows}); all stay"),
         ),
         Check(

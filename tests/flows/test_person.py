@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from browsers import browser, submit
+from browsers import opened, submit
 from servers_up import WAIT_S, Up, start, until
 from tinymodels import PLAN_HEAD, tables, write_csv, write_tiny_base
 
@@ -50,16 +50,10 @@ def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
 @pytest.fixture(scope="module")
 def page(up: Up) -> Iterator[Page]:
     """Open a browser's page; the first champion is there, from a search on yesterday's data."""
-    from playwright.sync_api import sync_playwright
-
     first = up.press(search={"families": ["encoder"]}, training={"epochs": 2})
     assert first["state_name"] == "Promoted", up.log(first["id"])
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=browser(), args=["--no-sandbox", "--disable-gpu"])
-        there = chromium.new_page(viewport={"width": 1280, "height": 800}, reduced_motion="reduce")
-        there.set_default_timeout(WAIT_S * 1000)
+    with opened(wait_s=WAIT_S, motion="reduce") as there:
         yield there
-        chromium.close()
 
 
 def shot(page: Page, name: str) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from browsers import browser, submit
+from browsers import opened, submit
 from servers_up import WAIT_S, Up, family, start, until
 from tinymodels import SHORT_PLAN, tables, write_csv, write_tiny_base
 
@@ -109,15 +109,9 @@ def _leads_back(up: Up) -> set[str]:
 @pytest.mark.browser
 def test_a_person_fills_the_form_and_sees_the_decision(up: Up, tmp_path: Path) -> None:
     """The plan is the one that was decided: the champion is kept, nothing is searched, and the page says so."""
-    from playwright.sync_api import sync_playwright
-
     checkpoints = up.folder / "home" / "checkpoints"
     before = {path: path.stat().st_mtime_ns for path in checkpoints.iterdir()}
-    with sync_playwright() as playwright:
-        page = playwright.chromium.launch(executable_path=browser(), args=["--no-sandbox"]).new_page(
-            viewport={"width": 1280, "height": 2400}
-        )
-        page.set_default_timeout(WAIT_S * 1000)
+    with opened(height=2400, wait_s=WAIT_S) as page:
         page.goto(f"{up.prefect}/v2/deployments/deployment/{up.deployment('smallest-model/on-demand')['id']}/run")
         page.get_by_text("The pretrained models to start from.").first.wait_for()
         form = page.inner_text("body")

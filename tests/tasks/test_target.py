@@ -11,7 +11,7 @@ from bundles import write_tiny_bundle
 
 from parsimony.bundle.config_json import CONFIG, written
 from parsimony.errors import BundleError
-from parsimony.files import FileRef
+from parsimony.files import MANIFEST, FileRef, write_manifest
 from parsimony.measurement.records import MachineClass, TargetSettings
 from parsimony.measurement.remote import Request
 from parsimony.tasks import target
@@ -85,8 +85,6 @@ def test_what_cannot_be_predicted_with_is_refused_with_a_reason_unless_it_is_the
     (broken / "labels.json").write_text(json.dumps(labels), encoding="utf-8")
     config = written({}, tokens=8, padding=0, labels=labels)
     (broken / CONFIG).write_text(config, encoding="utf-8")
-    from parsimony.files import MANIFEST, write_manifest
-
     facts = json.loads((broken / MANIFEST).read_text(encoding="utf-8"))
     write_manifest(broken, {name: value for name, value in facts.items() if name != "files"})
     reference = place.store.put_folder(broken)
