@@ -275,8 +275,8 @@ def processes_with(folder: Path, **work: tuple[float, float]) -> list[Process]:
 
 
 def test_a_process_is_started_when_its_work_is_loaded(tmp_path: Path) -> None:
-    quick, slow = processes_with(tmp_path, load_s=(0.0, 0.6))
-    assert 0.3 < slow.startup_s - quick.startup_s < 0.9
+    quick, slow = processes_with(tmp_path, load_s=(0.0, 2.0))  # far more than a busy machine adds to a start
+    assert 1.0 < slow.startup_s - quick.startup_s < 3.0
 
 
 def test_the_peak_memory_of_a_process_is_what_it_really_held(tmp_path: Path) -> None:
