@@ -413,6 +413,7 @@ def work(tmp_path: Path, prefect_backend: None, monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.flow
 def test_the_commands_of_the_tutorial_do_what_it_says(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
     page = "docs/tutorial.md"

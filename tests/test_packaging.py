@@ -162,12 +162,10 @@ def test_a_verb_that_misses_a_library_names_the_extra(
 
 @pytest.mark.usefixtures("every_library")
 def test_a_plan_is_read_beside_a_foreign_flows_folder(environment: Path, work: Path) -> None:
-    told = _run(environment, work, "parsimony", "plan", "plan.toml", "--json")
+    # Unlike the command, `-m` makes the working folder the first place where Python looks.
+    told = _run(environment, work, "python", "-m", "parsimony.flows.cli.main", "plan", "plan.toml", "--json")
     assert told.returncode == 0, told.stderr
     assert [c["candidate"] for c in json.loads(told.stdout)["candidates"]]
-    # From here the working folder is the first place where Python looks.
-    told = _run(environment, work, "python", "-m", "parsimony.flows.cli.main", "plan", "plan.toml")
-    assert told.returncode == 0, told.stderr
     code = "import flows, parsimony.flows; print(flows.MINE, flows.__file__, parsimony.flows.__file__)"
     mine, theirs, ours = _run(environment, work, "python", "-c", code).stdout.split()
     assert (mine, theirs) == ("True", str(work / "flows" / "__init__.py"))
@@ -180,3 +178,18 @@ def test_the_model_code_that_mlflow_stores_is_the_installed_one(environment: Pat
     path = Path(_run(environment, work, "python", "-c", code).stdout.strip())
     assert path.is_relative_to(environment)
     assert path.read_bytes() == (ROOT / "mlflow" / "bundle_model.py").read_bytes()
+
+
+@pytest.mark.parametrize("place", ["--prefix", "--target"])  # `--user` lays files out as `--prefix` does
+def test_what_lies_beside_the_package_is_read_wherever_pip_put_it(place: str, wheel: Path, tmp_path: Path) -> None:
+    _pip("install", "--ignore-installed", place, str(tmp_path), str(wheel))
+    site = tmp_path if place == "--target" else next(tmp_path.glob("lib/python*/site-packages"))
+    code = (
+        "from parsimony.files.shipped import shipped; print(shipped('mlflow/bundle_model.py'), shipped('prefect.yaml'))"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(site)}
+    told = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert told.returncode == 0, told.stderr
+    for path, name in zip(map(Path, told.stdout.split()), ("mlflow/bundle_model.py", "prefect.yaml"), strict=True):
+        assert path.is_relative_to(tmp_path)
+        assert path.read_bytes() == (ROOT / name).read_bytes()

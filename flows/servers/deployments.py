@@ -6,7 +6,6 @@ What a person has changed on the server stays: a schedule that is there, whether
 from __future__ import annotations
 
 import contextlib
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from parsimony import flows
 from parsimony.errors import InfrastructureError, first_line
+from parsimony.files.shipped import shipped
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -39,12 +39,8 @@ class Deployed:
 
 
 def file() -> Path:
-    """Return `prefect.yaml`: of the checkout, else of the installation."""
-    paths = (_root() / FILE, Path(sys.prefix) / "share" / "parsimony" / FILE)
-    for path in paths:
-        if path.is_file():
-            return path
-    raise InfrastructureError(f"found neither {paths[0]} nor {paths[1]}; install parsimony again")
+    """Return `prefect.yaml`. Raises InfrastructureError when it is missing."""
+    return shipped(FILE)
 
 
 def _root() -> Path:

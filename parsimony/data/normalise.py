@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Literal
 
 # Without one of these there is no text.
-VISIBLE = r"[^\s\u200b-\u200f\u2060\ufeff]"
+VISIBLE = "[^\t-\r\x1c-\x20\x85\xa0\u1680\u2000-\u200f\u2028\u2029\u202f\u205f\u2060\u3000\ufeff]"
 # A text that holds one of these is damaged.
 CONTROL = r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]"
 # C1 controls are what Windows-1252 becomes when it is read as Latin-1; page breaks come from print and PDF.

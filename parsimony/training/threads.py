@@ -55,7 +55,9 @@ def suited() -> Iterator[Threads]:
     """
     import torch
 
-    threads = Threads(most=min(torch.get_num_threads(), cores.usable_threads()))
+    # Where a GPU does the sums there is nothing to choose.
+    most = 1 if torch.cuda.is_available() else min(torch.get_num_threads(), cores.usable_threads())
+    threads = Threads(most=most)
     had = torch.get_num_threads()
     if threads.most > 1:
         threads.before = cores.reading()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import sys
 import tempfile
 import threading
 import time
@@ -20,6 +19,7 @@ from parsimony.data.row_digests import TRAINING_ROWS
 from parsimony.decision.records import Decision, Judged
 from parsimony.errors import InfrastructureError
 from parsimony.files import digest_file
+from parsimony.files.shipped import shipped
 from parsimony.tasks.registry.entries import JOURNAL_SUFFIX
 from parsimony.tasks.registry.metrics import change_tags, numbers_of
 from parsimony.tasks.registry.refusals import failures
@@ -165,13 +165,8 @@ def _save_model(work: Path, built: BuiltBundle, *, run_id: str, model_id: str) -
 
 
 def model_code() -> Path:
-    """Return the file that MLflow stores as a version's code: of the checkout, else of the installation."""
-    roots = (Path(__file__).resolve().parents[2], Path(sys.prefix) / "share" / "parsimony")
-    paths = [root / "mlflow" / "bundle_model.py" for root in roots]
-    for path in paths:
-        if path.is_file():
-            return path
-    raise InfrastructureError(f"found neither {paths[0]} nor {paths[1]}; install parsimony again")
+    """Return the file that MLflow stores as a version's code. Raises InfrastructureError when it is missing."""
+    return shipped("mlflow/bundle_model.py")
 
 
 def _version_tags(decision: Decision, winner: Judged, built: BuiltBundle) -> dict[str, str]:

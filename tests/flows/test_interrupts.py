@@ -115,7 +115,7 @@ def all_ended(folder: Path) -> bool:
     [
         ("server", signal.SIGINT, os.killpg),
         pytest.param("finetune", signal.SIGINT, os.kill, marks=pytest.mark.long),
-        ("measure", signal.SIGTERM, os.killpg),
+        pytest.param("measure", signal.SIGTERM, os.killpg, marks=pytest.mark.long),
         pytest.param("publish", signal.SIGTERM, os.kill, marks=pytest.mark.long),
     ],
     ids=lambda value: getattr(value, "name", None) or getattr(value, "__name__", str(value)),

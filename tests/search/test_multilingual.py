@@ -63,7 +63,8 @@ def _texts(words: dict[str, list[str]]) -> Table:
     return relabelled(replace(tables()[0], texts=texts), LABELS)
 
 
-@pytest.mark.parametrize("architecture", [pytest.param("xlm-roberta", marks=pytest.mark.long), "bert"])
+@pytest.mark.long
+@pytest.mark.parametrize("architecture", ["xlm-roberta", "bert"])
 def test_a_base_of_250_000_pieces_is_trimmed_to_the_languages_of_the_data(
     architecture: Architecture, tmp_path: Path
 ) -> None:

@@ -59,7 +59,7 @@ def sizes_of(architecture: Architecture, folder: Path) -> dict[str, tuple[int, i
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("architecture", ["bert", "modernbert"])
+@pytest.mark.parametrize("architecture", ["bert", pytest.param("modernbert", marks=pytest.mark.long)])
 def test_even_of_a_tiny_base_what_is_trained_is_built_as_predicted(architecture: Architecture, tmp_path: Path) -> None:
     result = sizes_of(architecture, tmp_path)
     assert len(result) == 7 + 3 + 4 + 3 + 3

@@ -93,7 +93,7 @@ def kill_after(kind: str, place: Path, step: int, monkeypatch: pytest.MonkeyPatc
         ("labels", 22),
         pytest.param("labels", 27, marks=pytest.mark.long),
         pytest.param("teacher", 13, marks=pytest.mark.long),
-        ("teacher", 40),
+        pytest.param("teacher", 40, marks=pytest.mark.long),
     ],
 )
 def test_a_training_that_is_killed_ends_with_the_same_weights_to_the_last_bit(

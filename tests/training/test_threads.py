@@ -52,6 +52,14 @@ def test_a_system_that_does_not_say_how_busy_it_is_is_not_guessed_at(tmp_path: P
     assert reading(stat(tmp_path / "stat")) is None
 
 
+def test_where_a_gpu_trains_no_threads_are_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    before = torch.get_num_threads()
+    with suited() as threads:
+        threads.choose(0.0)
+        assert (threads.before, torch.get_num_threads()) == (None, before)
+
+
 def test_a_busy_neighbour_is_noticed() -> None:
     core = max(os.sched_getaffinity(0))
     with subprocess.Popen([sys.executable, "-c", SPINNING, str(core)], stdout=subprocess.PIPE) as neighbour:
