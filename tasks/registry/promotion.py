@@ -150,7 +150,7 @@ def reconcile(registry: Registry, model: str) -> tuple[str, ...]:
             return ()
         try:
             after, moved = follow(client, model)
-            current = in_production(client, look(client, model))
+            current = in_production(client, after)
         except MissingError as error:  # every champion was deleted: what a run promotes next is the remedy
             return (str(error),)
         return (*alarm(client, after, moved), *(current.notes if current else ()))

@@ -36,6 +36,8 @@ from parsimony.errors import InfrastructureError, PlanError
 from parsimony.flows.cli.main import main
 from parsimony.tasks import champion as champions
 from parsimony.tasks.publish import PENDING, PROMOTED, may_have_promoted, publish, settle
+from parsimony.tasks.registry import promotion
+from parsimony.tasks.registry.aliases import follow
 from parsimony.tasks.registry.artifact_store import try_artifacts
 from parsimony.tasks.registry.entries import JOURNAL_SUFFIX
 from parsimony.tasks.registry.holds import hold, release, standing
@@ -255,6 +257,21 @@ def test_the_alias_is_mended_and_it_is_said_when_it_differs(
         capsys.readouterr()
         assert main(["reconcile", MODEL]) == 0
     assert capsys.readouterr().out == f"{MODEL}: alias and journal agree\n"
+
+
+def test_what_is_moved_while_reconcile_looks_is_told_by_the_next_one_as_mended(
+    three: tuple[Decision, ...], registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def then_deleted(client: Any, model: str) -> Any:
+        followed = follow(client, model)
+        client.delete_registered_model_alias(model, ALIAS)
+        return followed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(promotion, "follow", then_deleted)
+        assert reconcile(registry, MODEL) == ()
+    [line] = reconcile(registry, MODEL)
+    assert line == f"the alias {ALIAS} of {MODEL} named nothing and follows the journal again, to version 3"
 
 
 # --- rollback, hold, release ----------------------------------------------------------------------
