@@ -274,6 +274,7 @@ def test_the_margins_that_a_test_split_can_certify_are_computed() -> None:
 # --- examples -------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_ten_lines_are_enough_to_use_a_bundle_without_parsimony(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -286,6 +287,7 @@ def test_ten_lines_are_enough_to_use_a_bundle_without_parsimony(
     assert capsys.readouterr().out.split() == parsimony.load(made.folder).predict(["a text of your own"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", ["README.md", "docs/tutorial.md", "docs/how-to/use-the-champion.md"])
 def test_a_bundle_is_used_from_python_as_it_is_printed(
     page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

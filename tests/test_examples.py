@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from bundles import WORDS, write_tiny_bundle
 
 from parsimony.bundle import predict
@@ -16,6 +17,7 @@ from parsimony.flows import plan_file
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
 
+@pytest.mark.slow
 def test_the_script_without_parsimony_prints_the_same_labels(tmp_path: Path) -> None:
     script = (EXAMPLES / "predict.py").read_text(encoding="utf-8")
     assert "parsimony" not in script.split('"""')[2]

@@ -77,6 +77,7 @@ def _code_digest(*names: str) -> str:
     return files.code_digest(*names)
 
 
+@pytest.mark.slow
 def test_the_digest_of_code_changes_with_every_file_of_its_rooms_and_with_no_other(copy: Path) -> None:
     before = _code_digest("graphs", "compression")
     inside = [path for room in ("graphs", "compression") for path in rooms.sources(copy, room)]

@@ -42,6 +42,7 @@ def test_an_equal_model_is_found_where_the_rows_suffice(cells: list[simulation.C
     assert power[300, 0.05, 1] < 0.3
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_cells() -> None:
     first, again = (simulation.simulate(20, (300,), (0.02,), (3,), seed=1) for _ in range(2))
     assert first == again

@@ -208,6 +208,7 @@ def test_an_expression_that_can_take_for_ever_is_refused(expression: str) -> Non
 # --- what is not hostile --------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_sound_bundle_passes_its_trial_and_is_tried_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = Path(write_tiny_bundle(tmp_path / "b", windows="mean").folder)
     assert check_tokenizer((folder / TOKENIZER).read_bytes())
@@ -221,6 +222,7 @@ def test_a_sound_bundle_passes_its_trial_and_is_tried_once(tmp_path: Path, monke
     assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime == before
 
 
+@pytest.mark.slow
 def test_the_process_of_a_trial_imports_nothing_from_the_working_folder(work: Path) -> None:
     for name in ("numpy", "json", "tokenizers", "parsimony"):
         (work / f"{name}.py").write_text(f"open('{work / 'touched'}', 'w')\nraise SystemExit(3)\n", encoding="utf-8")

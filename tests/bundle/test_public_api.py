@@ -40,21 +40,25 @@ def test_a_loaded_bundle_predicts_labels_and_probabilities(folder: Path) -> None
     assert sum(probabilities.values()) == pytest.approx(1)
 
 
+@pytest.mark.slow
 def test_a_folder_may_be_a_path_or_a_string_or_loaded_before(folder: Path) -> None:
     assert predict(folder, TEXTS) == predict(str(folder), TEXTS) == predict(load(str(folder)), TEXTS) == EXPECTED
 
 
+@pytest.mark.slow
 def test_one_text_in_place_of_a_list_is_refused_and_not_read_letter_by_letter(folder: Path) -> None:
     for ask in (load(folder).predict, lambda text: predict(folder, text)):
         with pytest.raises(TypeError, match="found one text, expected a list of texts"):
             ask("hello")
 
 
+@pytest.mark.slow
 def test_the_session_gets_the_threads_that_are_asked_for(folder: Path) -> None:
     assert load(folder).session.get_session_options().intra_op_num_threads == 1
     assert load(folder, threads=2).session.get_session_options().intra_op_num_threads == 2
 
 
+@pytest.mark.slow
 def test_a_damaged_bundle_is_refused(folder: Path) -> None:
     (folder / "labels.json").write_text("[]", encoding="utf-8")
     with pytest.raises(InfrastructureError, match="labels.json has 2 bytes"):

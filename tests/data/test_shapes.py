@@ -386,6 +386,7 @@ def test_a_list_of_labels_in_parquet_is_refused_before_it_is_unpacked(tmp_path: 
     )
 
 
+@pytest.mark.slow
 def test_repeated_and_different_texts_of_many_batches_keep_their_order(tmp_path: Path) -> None:
     texts = [f"text {i % 7 if i % 3 else i}" for i in range(10_000)]
     table = read(parquet(tmp_path / "t.parquet", text=texts, label=[str(i % 5) for i in range(10_000)]))

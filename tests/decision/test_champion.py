@@ -173,6 +173,7 @@ def test_the_proof_takes_the_exact_critical_value() -> None:
     assert over(84, 0).upper_bound == -stats.paired_bounds(0, 84, 1000, 0.95, critical)[0]
 
 
+@pytest.mark.slow
 def test_macro_f1_is_compared_by_the_bootstrap() -> None:
     macro = Rules(gates=replace(SETTINGS, metric="macro_f1"))
     theirs, mine = TRUTH.copy(), wrong_on(range(0, N, 10))

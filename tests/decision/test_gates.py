@@ -161,6 +161,7 @@ def test_a_gain_is_the_lower_bound_on_the_same_rows_at_the_level_that_all_compar
     assert shared.lower_bound == stats.paired_bounds(10, 50, 1000, 1 - (1 - 0.95) / 4)[0]
 
 
+@pytest.mark.slow
 def test_a_gain_in_macro_f1_is_the_lower_bound_of_the_bootstrap() -> None:
     """With a rare class the bound is the bootstrap's own, and follows from the seed."""
     truth = np.arange(200) % 2
@@ -322,6 +323,7 @@ def test_the_floor_looks_at_its_own_metric() -> None:
     assert words == ["inconclusive", "fail"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("floor", [0.0, 0.8])
 def test_the_floor_of_macro_f1_looks_at_its_lower_bound(floor: float) -> None:
     truth, _, candidate = pair(200, 10, 0)

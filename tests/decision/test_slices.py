@@ -186,6 +186,7 @@ def chance_of_harm(n: int, margin: float, gain: float, level: float) -> float:
     return float(multinomial.pmf(observed[harmed], n, [gain + margin, gain, 1 - 2 * gain - margin]).sum())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("k", [2, 20, 77])
 @pytest.mark.parametrize("n", [1, 5, 10, 40, 200])
 @pytest.mark.parametrize("margin", [0.05, 0.1])
@@ -206,6 +207,7 @@ def test_a_smaller_loss_is_called_harm_less_often() -> None:
         assert chances == sorted(chances)
 
 
+@pytest.mark.slow
 def test_the_verdict_is_that_of_the_enumerated_test() -> None:
     """The bound of `judge` and the statistic of the enumeration draw the line between the same tables."""
     level = stats.shared_level([exact_test.least_level(13, 0.1)] * 20, 0.05)

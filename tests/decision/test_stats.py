@@ -283,6 +283,7 @@ def rare() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return truth, reference, candidate
 
 
+@pytest.mark.slow
 def test_macro_f1_bounds_come_out_the_same_with_the_same_seed_and_lie_around_the_difference() -> None:
     truth, reference, candidate = predictions(0, 400, 0.9)
     bounds = stats.macro_f1_bounds(truth, reference, candidate, 5, 0.95, 7)

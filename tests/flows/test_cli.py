@@ -194,6 +194,7 @@ def test_a_library_whose_folder_is_empty_is_not_installed(
     assert (status, err) == (4, "parsimony: mlflow is not installed; pip install 'parsimony[flow]'\n")
 
 
+@pytest.mark.slow
 def test_a_defect_is_one_line_with_its_evidence_also_where_that_cannot_be_kept(
     plan: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -210,6 +211,7 @@ def test_a_defect_is_one_line_with_its_evidence_also_where_that_cannot_be_kept(
     assert "the details could not be kept: PARSIMONY_HOME" in err
 
 
+@pytest.mark.slow
 def test_predict_labels_texts_that_are_given_or_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

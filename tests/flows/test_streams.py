@@ -32,6 +32,7 @@ def run(folder: Path, code: str = CODE, **environment: str) -> subprocess.Comple
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("environment", "expected"),
     [
@@ -124,6 +125,7 @@ def test_rich_writes_its_own_signs_and_clean_cells(monkeypatch: pytest.MonkeyPat
     assert UNSAFE.search(terminal.getvalue().partition("\n")[2]) is None
 
 
+@pytest.mark.slow
 def test_a_hostile_label_is_one_clean_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     labels = ("evil\x1b[2J\u202e\r\nparsimony: promoted", "b", "c")
     made = write_tiny_bundle(tmp_path / "b", labels=labels)

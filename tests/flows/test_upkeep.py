@@ -99,6 +99,7 @@ print(child.pid)
 """
 
 
+@pytest.mark.slow
 def test_a_server_whose_run_has_ended_is_ended_and_another_homes_is_not(home: Path, tmp_path: Path) -> None:
     numbers = []
     for place in (home, tmp_path / "other"):
@@ -274,6 +275,7 @@ def server_at(address: str) -> Server:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("status", "date", "states"),
     [

@@ -65,6 +65,7 @@ def release_in(process: subprocess.Popen[bytes], seconds: float) -> None:
     subprocess.Popen(["sh", "-c", f"sleep {seconds}; kill -9 {process.pid}"])
 
 
+@pytest.mark.slow
 def test_a_process_waits_for_another_one_that_is_killed_and_says_so_in_one_line(
     name: str, tmp_path: Path, locks: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -50,6 +50,7 @@ def kept(store: Path) -> dict[str, str]:
     return {path.name: digest_file(path) for path in store.glob("*.json")}
 
 
+@pytest.mark.slow
 def test_a_bundle_is_asked_once(asked: Asked, store: Path) -> None:
     before = kept(store)
     gone = replace(asked.bundle, folder=str(store / "gone"))  # who asks again gets no prediction

@@ -79,6 +79,7 @@ def test_a_batch_is_padded_and_predicted_in_the_order_of_its_texts(tiny: BuiltBu
     assert batch.padded(model, model.tokenizer.encode_batch(texts))["input_ids"].shape == (3, 5)
 
 
+@pytest.mark.slow
 def test_offline_says_how_many_predictions_a_batch_does_not_change(tiny: BuiltBundle) -> None:
     scenario = load_generator.offline(Path(tiny.folder), TEXTS, HERE)
     assert (scenario.kind, scenario.samples) == ("batch", 13)

@@ -143,6 +143,7 @@ def test_the_ten_lines_of_the_card_classify_with_a_bundle(
         assert classify("a b") == "short"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("windows", "expected"), [("first", "greeting"), ("mean", "weather")])
 def test_the_ten_lines_read_the_windows_that_the_bundle_reads(
     windows: Windows, expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

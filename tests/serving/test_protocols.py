@@ -169,6 +169,7 @@ def _malformed(path: str, rng: random.Random) -> bytes:
     return text[: rng.randrange(len(text) + 1)].encode() if kind > 0.9 else text.encode()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", KEYS)
 def test_hundreds_of_malformed_requests_are_refused_in_one_line(app: Application, path: str) -> None:
     rng, statuses = random.Random(7), list[int]()

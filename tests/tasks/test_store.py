@@ -162,6 +162,7 @@ def test_several_writers_of_the_same_never_show_a_part(tmp_path: Path) -> None:
     assert list((tmp_path / "shared" / "tmp").iterdir()) == []
 
 
+@pytest.mark.slow
 def test_an_address_is_shown_without_its_password(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("no folder", encoding="utf-8")
     for address in (f"s3://key:{SECRET}@bucket/models", f"odd://user:{SECRET}@host/x", f"https://host/?token={SECRET}"):

@@ -17,6 +17,8 @@ from parsimony.runtimes import cores
 from parsimony.runtimes.cores import Reading, busy_cores, reading, threads_beside
 from parsimony.training.threads import Threads, suited
 
+pytestmark = pytest.mark.slow  # importing torch takes seconds
+
 SPINNING = "import os, sys; os.sched_setaffinity(0, {int(sys.argv[1])})\nprint(flush=True)\nwhile True: pass"
 
 

@@ -190,6 +190,7 @@ def test_training_texts_give_the_same_tokens_as_before(kind: str) -> None:
     assert [after.encode(text).tokens for text in TEXTS] == [before.encode(text).tokens for text in TEXTS]
 
 
+@pytest.mark.slow
 @every_kind
 def test_other_texts_gain_no_unknown_token(kind: str) -> None:
     before, after = unknowns(full(kind), others()), unknowns(trimmed(kind)[0], others())
@@ -278,6 +279,7 @@ def test_the_cut_stays_inside(kind: str) -> None:
     assert loaded.padding is None
 
 
+@pytest.mark.slow
 @every_kind
 def test_without_texts_only_what_spells_and_what_is_special_is_left(kind: str) -> None:
     smaller = trim(full(kind), ())
