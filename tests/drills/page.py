@@ -68,7 +68,7 @@ def _page(tables_of: dict[str, list[Row]]) -> str:
         "",
     ]
     for name, rows in tables_of.items():
-        lines += [f"## {name}", "", "| what | seen | seconds |", "|---|---|---:|"]
+        lines += [f"## {name}", "", "| what | result | seconds |", "|---|---|---:|"]
         lines += [
             f"| {row.what} | {_cell(row.shown)} | {'' if row.seconds is None else round(row.seconds)} |" for row in rows
         ]
