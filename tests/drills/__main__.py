@@ -1,4 +1,4 @@
-"""`python -m tests.drills OUT.md`: start everything, let things go wrong, and write down what was said and how long it took."""
+"""`python -m tests.drills OUT.md [WORD ...]`: start everything, let things go wrong, and write down what was said and how long it took."""
 
 from __future__ import annotations
 
@@ -11,4 +11,4 @@ for folder in ("tests/tasks", "tests/flows", "tests/data", "tests"):  # where py
 from tests.drills.page import main  # noqa: E402
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1])))
+    sys.exit(main(Path(sys.argv[1]), sys.argv[2:]))

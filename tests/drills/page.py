@@ -36,44 +36,53 @@ DRILLS: dict[str, Callable[[Stage], Sequence[Row]]] = {
 }
 
 
-def main(out: Path) -> int:
-    """Make the drills one after the other, and write the page after each."""
+def main(out: Path, only: Sequence[str] = ()) -> int:
+    """Make the drills one after the other, and write the page after each; `only` some, by words of their names: the others' tables stay."""
     folder = Path(tempfile.mkdtemp(prefix="drills-"))
     write_tiny_base(folder / "base")
     write_csv(folder / "train.csv", *tables())
     (folder / "plan.toml").write_text(PLAN, encoding="utf-8")
     begun = time.monotonic()
     up = start(folder, "plan.toml")
-    tables_of = {"Start and end": [Row(what="`parsimony up` in a new home until both pages answer", shown="both answer", seconds=time.monotonic() - begun)]}  # fmt: skip
+    rows = [Row(what="`parsimony up` in a new home until both pages answer", shown="both answer", seconds=time.monotonic() - begun)]  # fmt: skip
+    kept = _tables(out) if only else {}
     try:
         for name, drill in DRILLS.items():
-            tables_of[name] = list(drill(Stage(up=up)))
-            out.write_text(_page(tables_of), encoding="utf-8")
-            sys.stderr.write(f"{name}: {len(tables_of[name])} rows\n")
+            if only and not any(word in name for word in only):
+                continue
+            kept[name] = _table(list(drill(Stage(up=up))))
+            out.write_text(_page({"Start and end": _table(rows)} | kept), encoding="utf-8")
+            sys.stderr.write(f"{name}: done\n")
     finally:
         up.process.send_signal(signal.SIGINT)
     seconds, _ = after(lambda: up.process.poll() is not None and not family(folder / "home"))
-    tables_of["Start and end"].append(Row(what="Ctrl-C until no process is left", shown=f"status {up.process.poll()}", seconds=seconds))  # fmt: skip
-    out.write_text(_page(tables_of), encoding="utf-8")
+    rows.append(Row(what="Ctrl-C until no process is left", shown=f"status {up.process.poll()}", seconds=seconds))
+    out.write_text(_page(kept | {"Start and end": _table(rows)}), encoding="utf-8")
     return 0
 
 
-def _page(tables_of: dict[str, list[Row]]) -> str:
-    here = machine.environment(1)
-    lines = [
-        "# Operation, tried",
-        "",
-        "The drills of `make drill`: `parsimony up` with real servers, a real worker and real searches of a tiny model, while something goes wrong. "
-        f"{here.cpu}, {os.cpu_count()} cores with a load of {os.getloadavg()[0]:.0f}, {datetime.now(UTC):%Y-%m-%d}; on a quiet machine everything takes less.",
-        "",
+def _tables(page: Path) -> dict[str, str]:
+    """Return the tables of a page by their headings."""
+    parts = page.read_text(encoding="utf-8").split("\n## ")[1:]
+    return {name: table.strip() for name, _, table in (part.partition("\n") for part in parts)}
+
+
+def _table(rows: Sequence[Row]) -> str:
+    cells = [
+        f"| {row.what} | {_cell(row.shown)} | {'' if row.seconds is None else round(row.seconds)} |" for row in rows
     ]
-    for name, rows in tables_of.items():
-        lines += [f"## {name}", "", "| what | result | seconds |", "|---|---|---:|"]
-        lines += [
-            f"| {row.what} | {_cell(row.shown)} | {'' if row.seconds is None else round(row.seconds)} |" for row in rows
-        ]
-        lines.append("")
-    return "\n".join(lines)
+    return "\n".join(["| what | result | seconds |", "|---|---|---:|", *cells])
+
+
+def _page(tables_of: dict[str, str]) -> str:
+    here = machine.environment(1)
+    begin = (
+        "The drills of `make drill`: `parsimony up` with real servers, a real worker and real searches of a tiny model, while something goes wrong. "
+        f"{here.cpu}, {os.cpu_count()} cores with a load of {os.getloadavg()[0]:.0f}, {datetime.now(UTC):%Y-%m-%d}; on a quiet machine everything takes less."
+    )
+    order = ["Start and end", *DRILLS]
+    parts = [f"## {name}\n\n{tables_of[name]}" for name in sorted(tables_of, key=order.index)]
+    return "\n\n".join(["# Operation, tried", begin, *parts]) + "\n"
 
 
 def _cell(text: str) -> str:

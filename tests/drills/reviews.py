@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 from tinymodels import tables, write_csv
 
@@ -14,35 +14,47 @@ from parsimony.tasks.registry import review
 from tests.drills.stage import MODEL, Row, Stage, after, said
 
 
+class Waiting(NamedTuple):
+    """A version that waits for a person."""
+
+    model: str
+    version: str
+
+
 def drill(stage: Stage) -> Iterator[Row]:
-    """Let winners wait, and answer in every way."""
+    """Let winners wait, and answer in every way; each of a model of its own, because a champion that still passes stays."""
     yield from _in_mlflow(stage)
     yield from _at_once(stage)
     yield from _in_prefect(stage)
 
 
 def _in_mlflow(stage: Stage) -> Iterator[Row]:
-    version = _waits(stage, 11, "mlflow")
-    _set(stage, version, review="perhaps")
-    seconds, problem = after(lambda: _tags(stage, version).get("review_problem"))
+    waiting = _waits(stage, "approved", seed=11)
+    _set(stage, waiting, review="perhaps")
+    seconds, problem = after(lambda: _tags(stage, waiting).get("review_problem"))
     yield Row(what="MLflow, wrong answer first", shown=problem, seconds=seconds)
-    _set(stage, version, review="approved", reviewer="ada", note="fine")
-    seconds, _ = after(lambda: stage.model().aliases.get("champion") == version)
-    yield Row(what="MLflow, approved", shown=_tags(stage, version)["note"], seconds=seconds)
-    version = _waits(stage, 12, "mlflow")
-    _set(stage, version, review="rejected", reviewer="bob", note="too rude")
-    seconds, note = after(lambda: _tags(stage, version).get("reviewed_at") and _tags(stage, version)["note"])
-    yield Row(what="MLflow, rejected", shown=note, seconds=seconds)
-    version = _waits(stage, 13, "mlflow")
-    _set(stage, version, review_until="2026-01-05T03:00:00+00:00")
-    seconds, note = after(lambda: _tags(stage, version).get("reviewed_at") and _tags(stage, version)["note"])
-    yield Row(what="MLflow, nobody in time", shown=note, seconds=seconds)
+    _set(stage, waiting, review="approved", reviewer="ada", note="fine")
+    model = lambda: stage.client.get_registered_model(waiting.model)  # noqa: E731
+    seconds, _ = after(lambda: model().aliases.get("champion") == waiting.version)
+    yield Row(what="MLflow, approved", shown=_tags(stage, waiting)["note"], seconds=seconds)
+    for name, seed, tags in (
+        ("rejected", 12, {"review": "rejected", "reviewer": "bob", "note": "too rude"}),
+        ("nobody in time", 13, {"review_until": "2026-01-05T03:00:00+00:00"}),
+    ):
+        seconds, note = _answered(stage, _waits(stage, name, seed=seed), tags)
+        yield Row(what=f"MLflow, {name}", shown=note, seconds=seconds)
+
+
+def _answered(stage: Stage, waiting: Waiting, tags: dict[str, str]) -> tuple[float, str]:
+    """Set tags as a reviewer does; return how long it took until they were acted on, and the note."""
+    _set(stage, waiting, **tags)
+    seconds, _ = after(lambda: _tags(stage, waiting).get("reviewed_at"))
+    return seconds, _tags(stage, waiting)["note"]
 
 
 def _at_once(stage: Stage) -> Iterator[Row]:
-    older = _waits(stage, 14, "mlflow")
-    newer = _waits(stage, 15, "mlflow")
-    yield Row(what="a newer challenger", shown=f"version {older}: {_tags(stage, older)['note']}")
+    older, newer = (_waits(stage, "replaced", seed=seed) for seed in (14, 15))
+    yield Row(what="a newer challenger", shown=f"version {older.version}: {_tags(stage, older)['note']}")
     verbs = ("--approve", "--reviewer", "ada"), ("--reject", "--reviewer", "bob")
     started = [_review(stage, newer, *verb) for verb in verbs]
     lines = [" ".join(process.communicate()[0].split()) for process in started]
@@ -51,8 +63,7 @@ def _at_once(stage: Stage) -> Iterator[Row]:
 
 def _in_prefect(stage: Stage) -> Iterator[Row]:
     for seed, decision in ((16, "approve"), (17, "reject")):
-        _data(stage, seed)
-        run = stage.search(gates=_gates(stage, "prefect"))
+        run = _searched(stage, f"to {decision}", seed=seed, approval="prefect")
         yield Row(what=f"Prefect, to {decision}: the run", shown=f"*{run['state_name']}*")
         reply = _resume(stage, run, {"decision": "perhaps", "reviewer": "ada", "note": ""})
         yield Row(what="Prefect, wrong answer first", shown=reply)
@@ -69,42 +80,47 @@ def _resume(stage: Stage, run: dict[str, Any], answer: dict[str, str]) -> str:
     return f"{reply['status']}: {reply['details'].get('reason') or 'taken'}"
 
 
-def _gates(stage: Stage, approval: str) -> dict[str, Any]:
-    plan = stage.up.deployment("smallest-model/on-demand")["parameters"]["plan"]
-    return {**plan["gates"], "approval": approval}
-
-
-def _data(stage: Stage, seed: int) -> None:
+def _searched(stage: Stage, name: str, *, seed: int, approval: str) -> dict[str, Any]:
+    """Search on other data for the model of this name, whose winner a person reviews; return the run, which rests."""
     write_csv(stage.up.folder / "train.csv", *tables(seed))
+    gates = stage.up.deployment("smallest-model/on-demand")["parameters"]["plan"]["gates"]
+    return stage.search(model=_model(name), gates={**gates, "approval": approval})
 
 
-def _waits(stage: Stage, seed: int, approval: str) -> str:
-    """Search on other data, and return the version that waits."""
-    _data(stage, seed)
-    run = stage.search(gates=_gates(stage, approval))
-    there = review.waiting(stage.registry, MODEL)
+def _model(name: str) -> str:
+    return f"{MODEL}-{name.replace(' ', '-')}"
+
+
+def _waits(stage: Stage, name: str, *, seed: int) -> Waiting:
+    """Search on other data, and return the version that waits for a review in MLflow."""
+    run = _searched(stage, name, seed=seed, approval="mlflow")
+    there = review.waiting(stage.registry, _model(name))
     if there is None:
         raise RuntimeError(f"nothing waits: {said(run)}")
-    return there.version
+    return Waiting(_model(name), there.version)
 
 
-def _set(stage: Stage, version: str, **tags: str) -> None:
+def _set(stage: Stage, waiting: Waiting, **tags: str) -> None:
     for name, value in tags.items():
-        stage.client.set_model_version_tag(MODEL, version, name, value)
+        stage.client.set_model_version_tag(waiting.model, waiting.version, name, value)
 
 
-def _tags(stage: Stage, version: str) -> dict[str, str]:
-    tags: dict[str, str] = stage.client.get_model_version(MODEL, version).tags
+def _tags(stage: Stage, waiting: Waiting) -> dict[str, str]:
+    tags: dict[str, str] = stage.client.get_model_version(waiting.model, waiting.version).tags
     return tags
 
 
-def _review(stage: Stage, version: str, *verb: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "parsimony.flows.cli.main", "review", MODEL, "--version", version, *verb]
+def _review(stage: Stage, waiting: Waiting, *verb: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "parsimony.flows.cli.main", "review", waiting.model, "--version", waiting.version]
     environment = {
         **os.environ,
         "MLFLOW_TRACKING_URI": stage.up.mlflow,
         "PARSIMONY_HOME": str(stage.up.folder / "home"),
     }
     return subprocess.Popen(
-        [*command, "--reason", "at once"], env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        [*command, *verb, "--reason", "at once"],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
     )

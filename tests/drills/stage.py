@@ -17,7 +17,7 @@ MODEL = "drill"
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """A line of the page: what was done, what was seen, and the seconds until then."""
+    """A line of the page: what was done, what came of it, and the seconds until then."""
 
     what: str
     shown: str
