@@ -169,9 +169,8 @@ def measured(name: str, path: str, command: Sequence[str], place: tuple[str, flo
 
 
 def _environment() -> dict[str, str]:
-    programs = (
-        f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"  # MLflow starts uvicorn by its name
-    )
+    # MLflow starts uvicorn by its name.
+    programs = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
     own = {"PATH": programs, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "ORT_DISABLE_TELEMETRY": "1"}
     return {**os.environ, **own}
 

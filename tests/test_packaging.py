@@ -162,10 +162,12 @@ def test_a_verb_that_misses_a_library_names_the_extra(
 
 @pytest.mark.usefixtures("every_library")
 def test_a_plan_is_read_beside_a_foreign_flows_folder(environment: Path, work: Path) -> None:
-    # Unlike the command, `-m` makes the working folder the first place where Python looks.
-    told = _run(environment, work, "python", "-m", "parsimony.flows.cli.main", "plan", "plan.toml", "--json")
+    told = _run(environment, work, "parsimony", "plan", "plan.toml", "--json")
     assert told.returncode == 0, told.stderr
     assert [c["candidate"] for c in json.loads(told.stdout)["candidates"]]
+    # From here the working folder is the first place where Python looks.
+    told = _run(environment, work, "python", "-m", "parsimony.flows.cli.main", "plan", "plan.toml")
+    assert told.returncode == 0, told.stderr
     code = "import flows, parsimony.flows; print(flows.MINE, flows.__file__, parsimony.flows.__file__)"
     mine, theirs, ours = _run(environment, work, "python", "-c", code).stdout.split()
     assert (mine, theirs) == ("True", str(work / "flows" / "__init__.py"))

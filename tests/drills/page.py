@@ -26,6 +26,7 @@ slice_margin = 1.0
 champion_margin = 1.0
 underpowered = true
 """
+_BEGIN = "Start and end"
 DRILLS: dict[str, Callable[[Stage], Sequence[Row]]] = {
     "Retraining, four data sets in a row": retraining.drill,
     "Aliases and versions that somebody touches in MLflow": aliases.drill,
@@ -44,20 +45,22 @@ def main(out: Path, only: Sequence[str] = ()) -> int:
     (folder / "plan.toml").write_text(PLAN, encoding="utf-8")
     begun = time.monotonic()
     up = start(folder, "plan.toml")
-    rows = [Row(what="`parsimony up` in a new home until both pages answer", shown="both answer", seconds=time.monotonic() - begun)]  # fmt: skip
-    kept = _tables(out) if only else {}
+    begin = [Row(what="`parsimony up` in a new home until both pages answer", shown="both answer", seconds=time.monotonic() - begun)]  # fmt: skip
+    made = _tables(out) if only else {}
+    made[_BEGIN] = _table(begin)
     try:
         for name, drill in DRILLS.items():
             if only and not any(word in name for word in only):
                 continue
-            kept[name] = _table(list(drill(Stage(up=up))))
-            out.write_text(_page({"Start and end": _table(rows)} | kept), encoding="utf-8")
+            made[name] = _table(list(drill(Stage(up=up))))
+            out.write_text(_page(made), encoding="utf-8")
             sys.stderr.write(f"{name}: done\n")
     finally:
         up.process.send_signal(signal.SIGINT)
     seconds, _ = after(lambda: up.process.poll() is not None and not family(folder / "home"))
-    rows.append(Row(what="Ctrl-C until no process is left", shown=f"status {up.process.poll()}", seconds=seconds))
-    out.write_text(_page(kept | {"Start and end": _table(rows)}), encoding="utf-8")
+    end = Row(what="Ctrl-C until no process is left", shown=f"status {up.process.poll()}", seconds=seconds)
+    made[_BEGIN] = _table([*begin, end])
+    out.write_text(_page(made), encoding="utf-8")
     return 0
 
 
@@ -80,7 +83,7 @@ def _page(tables_of: dict[str, str]) -> str:
         "The drills of `make drill`: `parsimony up` with real servers, a real worker and real searches of a tiny model, while something goes wrong. "
         f"{here.cpu}, {os.cpu_count()} cores with a load of {os.getloadavg()[0]:.0f}, {datetime.now(UTC):%Y-%m-%d}; on a quiet machine everything takes less."
     )
-    order = ["Start and end", *DRILLS]
+    order = [_BEGIN, *DRILLS]
     parts = [f"## {name}\n\n{tables_of[name]}" for name in sorted(tables_of, key=order.index)]
     return "\n\n".join(["# Operation, tried", begin, *parts]) + "\n"
 
