@@ -4,7 +4,7 @@
 ARG BASE=python:3.11-slim
 FROM ${BASE} AS build
 COPY . /src/
-RUN python3 -m venv /app \
+RUN mkdir /home/parsimony && python3 -m venv /app \
     && /app/bin/pip install --no-cache-dir -c /src/requirements.lock setuptools \
     && /app/bin/pip wheel --no-cache-dir --no-build-isolation --no-deps --wheel-dir /wheels /src \
     && /app/bin/pip install --no-cache-dir -c /src/requirements.lock "$(echo /wheels/*.whl)[serve]"
@@ -23,10 +23,11 @@ LABEL org.opencontainers.image.title="parsimony-serve" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}"
 COPY --from=build /app /app
+COPY --from=build --chown=65532:65532 /home/parsimony /home/parsimony
 ENV PATH=/app/bin:$PATH HOME=/home/parsimony PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 ORT_DISABLE_TELEMETRY=1 \
     PARSIMONY_HOME=/home/parsimony PARSIMONY_SERVE_HOST=0.0.0.0
 # 65532 is nobody of this machine; the root file system may be read-only, and the home a volume.
-RUN mkdir -p /home/parsimony /opt/ml/model && chown 65532:65532 /home/parsimony
+WORKDIR /opt/ml/model
 USER 65532:65532
 WORKDIR /home/parsimony
 EXPOSE 8080

@@ -3,7 +3,7 @@
 ARG BASE=python:3.11-slim
 FROM ${BASE} AS build
 COPY . /src/
-RUN python3 -m venv /app \
+RUN mkdir /home/parsimony && python3 -m venv /app \
     && /app/bin/pip install --no-cache-dir -c /src/requirements.lock setuptools \
     && /app/bin/pip wheel --no-cache-dir --no-build-isolation --no-deps --wheel-dir /wheels /src \
     && /app/bin/pip install --no-cache-dir -c /src/requirements.lock "$(echo /wheels/*.whl)[servers]" \
@@ -17,10 +17,10 @@ LABEL org.opencontainers.image.title="parsimony-worker" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}"
 COPY --from=build /app /app
+COPY --from=build --chown=65532:65532 /home/parsimony /home/parsimony
 ENV PATH=/app/bin:$PATH HOME=/home/parsimony PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 ORT_DISABLE_TELEMETRY=1 \
     DO_NOT_TRACK=1 MLFLOW_DISABLE_TELEMETRY=true PREFECT_SERVER_ANALYTICS_ENABLED=false \
     PREFECT_FLOWS_HEARTBEAT_FREQUENCY=30 PARSIMONY_HOME=/home/parsimony
-RUN mkdir -p /home/parsimony && chown 65532:65532 /home/parsimony
 USER 65532:65532
 WORKDIR /home/parsimony
 STOPSIGNAL SIGTERM

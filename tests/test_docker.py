@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import configparser
 import importlib.util
 import json
+import os
 import re
 import subprocess
 import sys
@@ -34,8 +36,40 @@ def test_an_image_is_built_on_a_base_of_ones_choice_and_runs_as_nobody(path: Pat
     lines = path.read_text(encoding="utf-8").splitlines()
     assert [line for line in lines if line.startswith("FROM")] == ["FROM ${BASE} AS build", "FROM ${BASE}"]
     assert "ARG BASE=python:3.11-slim" in lines and "USER 65532:65532" in lines and "STOPSIGNAL SIGTERM" in lines
-    assert [line for line in lines if line.startswith("COPY")] == ["COPY . /src/", "COPY --from=build /app /app"]
+    home = "COPY --from=build --chown=65532:65532 /home/parsimony /home/parsimony"
+    assert [line for line in lines if line.startswith("COPY")] == ["COPY . /src/", "COPY --from=build /app /app", home]
+    assert not any(
+        line.startswith("RUN") for line in lines[lines.index("FROM ${BASE}") :]
+    )  # what a build mounts leaves no trace
     assert f'LABEL org.opencontainers.image.title="parsimony-{path.name.split(".")[0]}" \\' in lines
+
+
+def test_a_build_takes_packages_from_where_this_machine_does(tmp_path: Path) -> None:
+    files = {name: tmp_path / name for name in ("pip.conf", "constraints.txt", "ca.pem", "pypi/simple", "wheels")}
+    for path in files.values():
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+    files["pip.conf"].write_text(
+        f"[global]\nconstraint = {files['constraints.txt']}\nextra-index-url = https://one.example/simple\n    file://{files['pypi/simple']}\n"
+    )
+    (tmp_path / "out").mkdir()
+    own = {
+        "PIP_CONFIG_FILE": str(files["pip.conf"]),
+        "PIP_CERT": str(files["ca.pem"]),
+        "PIP_FIND_LINKS": str(files["wheels"]),
+    }
+    script = (sys.executable, str(FOLDER / "pip_options.py"), str(tmp_path / "out"))
+    others = {key: value for key, value in os.environ.items() if not key.startswith("PIP_")}
+    said = subprocess.run(script, env=others | own, capture_output=True, text=True, check=True).stdout
+    mounts = dict(option.removeprefix("--volume=").removesuffix(":ro").split(":") for option in said.split())
+    written = configparser.ConfigParser()
+    written.read(tmp_path / "out" / "pip.conf")
+    told = written["global"]
+    assert told["constraint"] == str(files["constraints.txt"]) and told["find-links"] == str(files["wheels"])
+    assert told["extra-index-url"].split() == ["https://one.example/simple", f"file://{files['pypi/simple']}"]
+    assert mounts[str(files["ca.pem"])] == told["cert"] == "/etc/ssl/certs/ca-certificates.crt"
+    assert {str(files["constraints.txt"]), str(files["wheels"]), str(tmp_path / "pypi")} <= mounts.keys()
+    assert mounts[str(tmp_path / "out" / "pip.conf")] == "/etc/pip.conf"
 
 
 def test_a_build_sees_what_the_wheel_is_made_of_and_nothing_else() -> None:
