@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from parsimony.serving.settings import Settings
 
 SAGEMAKER_FOLDER = "/opt/ml/model"
+_LOOK_S = 0.5
 
 
 def add(verbs: Verbs) -> None:
@@ -70,7 +72,9 @@ def serve(chosen: argparse.Namespace) -> int:
     settings = _settings(chosen)
     if settings.host not in environment.LOOPBACK and not settings.token:
         say((f"{settings.host} can be reached from other machines without a token; set {environment.SERVING_TOKEN}",))
-    if (
+    if chosen.followed:
+        _wait_for(settings.source)
+    elif (
         settings.follow and not settings.source.is_file()
     ):  # never served here: nothing to go on with until it is looked up
         status = subprocess.run((*settings.follow, "once"), check=False).returncode
@@ -80,6 +84,14 @@ def serve(chosen: argparse.Namespace) -> int:
     with contextlib.suppress(KeyboardInterrupt):  # uvicorn raises the signal again once the last response is out
         server.run(settings)
     return 0
+
+
+def _wait_for(path: Path) -> None:
+    """Wait until a first champion is named; a container that ended instead would be started again and again."""
+    if not path.is_file():
+        say((f"waits for a first champion; whoever follows production names it in {path}",))
+    while not path.is_file():
+        time.sleep(_LOOK_S)
 
 
 def _settings(chosen: argparse.Namespace) -> Settings:

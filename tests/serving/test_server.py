@@ -63,6 +63,19 @@ def server(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ser
         yield running
 
 
+def test_where_another_process_follows_it_waits_for_the_first_champion(home: Path, tmp_path: Path) -> None:
+    log = tmp_path / "server.log"
+
+    def promote() -> None:
+        while not log.exists() or "waits for a first champion" not in log.read_text():
+            time.sleep(0.05)
+        champion_file.write(champion_file.path_in(home, "late"), champion_file.read(home / "1.json"))
+
+    threading.Thread(target=promote, daemon=True).start()
+    with started(log, "late", "--followed", environment={"PARSIMONY_HOME": str(home)}) as late:
+        assert late.ask("GET", "/v2/health/ready").json["version"] == "1"
+
+
 def test_it_serves_the_last_verified_copy_while_the_registry_is_gone(server: Server) -> None:
     ready = server.ask("GET", "/v2/health/ready").json
     assert (ready["ready"], ready["version"], ready["refused"]) == (True, "1", None)
