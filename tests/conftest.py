@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import signal
 import tempfile
 import urllib.request
 from collections.abc import Iterator
@@ -27,6 +28,8 @@ os.environ.update(
         "TOKENIZERS_PARALLELISM": "false",
     }
 )
+# Who is started in the background of a script ignores Ctrl-C, and so would every process that a test starts and ends with it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_unconfigure() -> None:
