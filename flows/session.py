@@ -33,7 +33,7 @@ from parsimony.tasks.notices import notice
 from parsimony.tasks.pool import absence
 from parsimony.tasks.publish import may_have_promoted, run_tags, settle
 from parsimony.tasks.registry import searches
-from parsimony.tasks.registry.artifact_store import try_artifacts
+from parsimony.tasks.registry.artifact_store import try_artifacts, try_text
 from parsimony.tasks.registry.searches import Search
 from parsimony.tasks.registry.tracking import Registry
 
@@ -153,6 +153,7 @@ def _opened(plan: Plan, where: Settings, targets: tuple[TargetSettings, ...]) ->
     for line in mend(registry, plan.model):
         notice("registry", line)
     try_artifacts(registry, plan.model)
+    try_text(registry, plan.model)
     for target in targets:
         if target.pool is not None and (why := absence(target.pool)):
             line = f"target {target.name!r} could not be measured now: {why}; it is asked once candidates are built"

@@ -13,6 +13,7 @@ from parsimony.tasks.registry import database
 from parsimony.tasks.registry.secrets import without_secrets
 
 _SCHEMES = ("postgres", "postgresql")
+_ENCODING = "SELECT pg_encoding_to_char(encoding) FROM pg_database WHERE datname = $1"
 _NAMES = {"prefect": "parsimony_prefect", "mlflow": "parsimony_mlflow"}
 
 
@@ -61,8 +62,15 @@ async def _make(address: str, shown: str) -> None:
         connection = await asyncpg.connect(address, timeout=10)
         try:
             for name in _NAMES.values():
-                if not await connection.fetchval("SELECT 1 FROM pg_database WHERE datname = $1", name):
-                    await connection.execute(f"CREATE DATABASE {re.sub('[^a-z_]', '', name)}")
+                encoding = await connection.fetchval(_ENCODING, name)
+                if encoding is None:
+                    plain = re.sub("[^a-z_]", "", name)
+                    await connection.execute(f"CREATE DATABASE {plain} ENCODING 'UTF8' TEMPLATE template0")
+                elif encoding != "UTF8":
+                    raise InfrastructureError(
+                        f"database {name} of {without_secrets(shown, shown)} has the encoding {encoding}, which cannot keep text in every "
+                        "script; rename it, so that one with UTF8 is made, or give another server"
+                    )
         finally:
             await connection.close()
     except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:

@@ -1,4 +1,4 @@
-"""The artifact store, tried with a small file: one that is full, read-only or out of reach is noticed before anything is trained."""
+"""MLflow's stores, tried with a small file and a short text: one that cannot keep what is promoted is noticed before anything is trained."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from parsimony.tasks.registry.tracking import Registry, connected, experiment_of
 
 _FOLDER = "parsimony-probe"
 _BYTES = 4096
+_TAG, _TEXT = "parsimony.probe", "−5 °C ≥ Ελλάς 漢字 😀"
 
 
 def try_artifacts(registry: Registry, model: str) -> None:
@@ -38,6 +39,31 @@ def try_artifacts(registry: Registry, model: str) -> None:
             store.delete_artifacts(name)
     if back != stored:
         raise InfrastructureError(_refusal(location, f"{len(back):,} other bytes came back of {_BYTES:,}"))
+
+
+def try_text(registry: Registry, model: str) -> None:
+    """Write a short text in several scripts as a tag of a model's experiment, read it back and remove it.
+
+    Raises InfrastructureError when MLflow's database does not keep it: labels, texts of cards and names can be in any script.
+    """
+    with connected(registry) as client:
+        experiment = experiment_of(client, registry, model)
+        try:
+            client.set_experiment_tag(experiment, _TAG, _TEXT)
+            back = client.get_experiment(experiment).tags.get(_TAG)
+        except (*failures(), UnicodeError) as error:
+            raise InfrastructureError(_no_text(one_line(error))) from error
+        with suppress(*failures()):
+            client.delete_experiment_tag(experiment, _TAG)
+    if back != _TEXT:
+        raise InfrastructureError(_no_text(f"{back!r} came back"))
+
+
+def _no_text(said: str) -> str:
+    return (
+        f"MLflow's database does not keep text in every script: {said}; nothing was trained; it needs the encoding UTF8 "
+        "(PostgreSQL: CREATE DATABASE ... ENCODING 'UTF8' TEMPLATE template0)"
+    )
 
 
 def _refusal(location: str, said: str) -> str:

@@ -11,7 +11,11 @@ from pathlib import Path
 import pytest
 from servers_up import start
 
+from parsimony.errors import InfrastructureError
 from parsimony.flows.cli.main import main
+from parsimony.flows.servers.postgres import on_server
+from parsimony.tasks.registry.artifact_store import try_text
+from parsimony.tasks.registry.tracking import Registry
 from tests.storm.postgres import Postgres, postgres, programs
 
 pytestmark = [
@@ -35,6 +39,18 @@ def rows(server: Postgres, name: str, query: str) -> list[tuple[object, ...]]:
         connection.close()
 
 
+def execute(server: Postgres, statement: str) -> None:
+    import psycopg2
+
+    connection = psycopg2.connect(host="127.0.0.1", port=server.port, user="storm", dbname="postgres")
+    connection.autocommit = True  # CREATE DATABASE runs in no transaction
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute(statement)
+    finally:
+        connection.close()
+
+
 def test_both_databases_are_made_and_used_and_the_home_holds_none(tmp_path: Path) -> None:
     with postgres() as server:
         up = start(tmp_path, "--postgres", f"postgresql://storm@127.0.0.1:{server.port}")
@@ -51,6 +67,28 @@ def test_both_databases_are_made_and_used_and_the_home_holds_none(tmp_path: Path
         prefect, mlflow = NAMES
         assert rows(server, prefect, "SELECT count(*) > 5 FROM deployment") == [(True,)]
         assert rows(server, mlflow, "SELECT name FROM experiments") == [("Default",)]
+
+
+def test_databases_keep_text_in_every_script_whatever_the_server_does_by_itself() -> None:
+    with postgres("SQL_ASCII") as server:
+        address = f"postgresql://storm@127.0.0.1:{server.port}"
+        mlflow = on_server(address).mlflow
+        try_text(Registry(tracking_uri=mlflow, artifact_root=None), "intents")
+        assert rows(
+            server, "postgres", "SELECT count(*) FROM pg_database WHERE pg_encoding_to_char(encoding) = 'UTF8'"
+        ) == [(2,)]
+
+
+def test_a_database_with_another_encoding_is_refused_before_anything_is_trained() -> None:
+    with postgres("SQL_ASCII") as server:
+        address = f"postgresql://storm@127.0.0.1:{server.port}"
+        execute(server, "CREATE DATABASE parsimony_mlflow")
+        with pytest.raises(InfrastructureError, match="parsimony_mlflow of .* has the encoding SQL_ASCII"):
+            on_server(address)
+        with pytest.raises(
+            InfrastructureError, match="does not keep text in every script: .*ascii.*; nothing was trained"
+        ):
+            try_text(Registry(tracking_uri=f"{address}/parsimony_mlflow", artifact_root=None), "intents")
 
 
 def test_an_address_with_a_database_is_refused_without_its_password(

@@ -56,8 +56,8 @@ def programs() -> Path | None:
 
 
 @contextmanager
-def postgres() -> Iterator[Postgres]:
-    """Start a server and end it with the block, with its files."""
+def postgres(encoding: str = "UTF8") -> Iterator[Postgres]:
+    """Start a server whose databases have this encoding, and end it with the block, with its files."""
     bin_folder = programs()
     if bin_folder is None:
         raise FileNotFoundError(
@@ -80,7 +80,7 @@ def postgres() -> Iterator[Postgres]:
         if done.returncode:
             raise OSError(f"{program}: {done.stderr.strip()[-500:]}")
 
-    run("initdb", "-U", "storm", "-A", "trust", "--no-sync", "-E", "UTF8", "--locale=C")
+    run("initdb", "-U", "storm", "-A", "trust", "--no-sync", "-E", encoding, "--locale=C")
     (data / "postgresql.auto.conf").write_text(_QUICK, encoding="utf-8")
     options = f"-p {port} -h 127.0.0.1 -k {data}"
     run("pg_ctl", "-w", "-l", str(data / "log"), "-o", options, "start")
