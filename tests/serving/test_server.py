@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import socket
+import statistics
 import subprocess
 import sys
 import threading
@@ -166,6 +167,24 @@ def test_the_open_loop_counts_from_when_a_request_was_to_be_sent() -> None:
         ends.set()
     waited = [ms for ms in responses.durations_ms if ms > 100]
     assert len(waited) >= 20 and max(responses.durations_ms) > 290
+
+
+def test_the_closed_loop_counts_from_when_its_own_request_was_sent() -> None:
+    """Known work: a server that takes 0.1 s for each of its responses."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=_slow, args=(listener, 0.1), daemon=True).start()
+        address = http_load.address_of(f"http://127.0.0.1:{listener.getsockname()[1]}/predict")
+        with http_load.opened(address, 1) as connections:
+            responses = http_load.closed_loop(connections, [address.request("a")], 1.0)
+    assert 100 <= statistics.median(responses.durations_ms) < 150
+
+
+def _slow(listener: socket.socket, seconds: float) -> None:
+    connection, _ = listener.accept()
+    with connection:
+        while connection.recv(1 << 16):
+            time.sleep(seconds)
+            connection.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}")
 
 
 def _stalling(listener: socket.socket, ends: threading.Event) -> None:

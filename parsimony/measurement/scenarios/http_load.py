@@ -8,6 +8,7 @@ adds to a response is some hundredths of a millisecond.
 from __future__ import annotations
 
 import json
+import math
 import selectors
 import socket
 import time
@@ -28,6 +29,7 @@ LOADS = (0.5, 0.7)
 CONNECTIONS, OPEN_CONNECTIONS = 8, 64
 _SECONDS, _WARM_S, _LONGEST_WAIT_S = 5.0, 1.0, 30.0
 _OK = 200
+_AT_ONCE = -math.inf  # the moment of a request that is to be sent when a connection is free, and counts from then
 
 
 def _predict(text: str) -> object:
@@ -148,7 +150,7 @@ class Connection:
 def closed_loop(connections: Sequence[Connection], asked: Sequence[bytes], seconds: float) -> Responses:
     """Send on every connection as soon as its last response is there."""
     end = time.perf_counter() + seconds
-    return _driven(connections, asked, lambda: time.perf_counter() if time.perf_counter() < end else None)
+    return _driven(connections, asked, lambda: _AT_ONCE if time.perf_counter() < end else None)
 
 
 def open_loop(
@@ -181,7 +183,8 @@ def _driven(
             now = time.perf_counter()
             while idle and moment is not None and moment <= now:
                 connection = idle.popleft()
-                connection.since, connection.number = moment, number % len(asked)
+                connection.since = time.perf_counter() if moment == _AT_ONCE else moment
+                connection.number = number % len(asked)
                 connection.stream.sendall(asked[connection.number])
                 number, moment = number + 1, next_moment()
             waits = _LONGEST_WAIT_S if moment is None or not idle else max(0.0, moment - time.perf_counter())
