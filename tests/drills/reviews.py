@@ -76,7 +76,9 @@ def _in_prefect(stage: Stage) -> Iterator[Row]:
 
 
 def _resume(stage: Stage, run: dict[str, Any], answer: dict[str, str]) -> str:
-    reply = stage.up.ask(f"/flow_runs/{run['id']}/resume", {"run_input": answer})
+    ask = lambda: stage.up.ask(f"/flow_runs/{run['id']}/resume", {"run_input": answer})  # noqa: E731
+    # Prefect keeps the form a moment after it has suspended the run.
+    _, reply = after(lambda: (said := ask()) and "schema not found" not in str(said["details"]) and said)
     return f"{reply['status']}: {reply['details'].get('reason') or 'taken'}"
 
 
