@@ -6,8 +6,11 @@ servers verify it once more. What goes wrong is one line, once, and the servers 
 
 from __future__ import annotations
 
+import signal
 import sys
 import time
+from types import FrameType
+from typing import NoReturn
 
 from parsimony.errors import InfrastructureError, ParsimonyError, first_line
 from parsimony.flows import settings
@@ -58,7 +61,12 @@ def once(name: str) -> int:
     return 0
 
 
+def _leave(number: int, _: FrameType | None) -> NoReturn:
+    sys.exit(128 + number)
+
+
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, _leave)  # the first process of a container hears no signal that it does not handle
     if sys.argv[2:]:
         end_with_parent(int(sys.argv[2]))
     if sys.argv[3:] == ["once"]:

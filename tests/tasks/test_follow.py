@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import shutil
+import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -46,6 +49,15 @@ def test_promotion_and_rollback_are_served_within_ten_seconds(registry: Registry
         _expect(server, "1")
         assert server.ask("GET", "/v2/health/ready").json["refused"] is None
     assert [line["version"] for line in server.lines if line["event"] == "swap"] == ["2", "1"]
+
+
+def test_it_handles_the_signal_that_ends_a_container(registry: Registry) -> None:
+    """The first process of a container hears no signal that it does not handle: it would be killed after a minute."""
+    command = [sys.executable, "-P", "-m", "parsimony.flows.follow", MODEL]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None and "no champion" in process.stderr.readline()
+    process.terminate()
+    assert process.wait(timeout=30) == 128 + signal.SIGTERM
 
 
 def _version(server: Server) -> str:
