@@ -4,7 +4,7 @@
 ARG BASE=python:3.11-slim
 FROM ${BASE} AS build
 COPY . /src/
-RUN mkdir /home/parsimony && python3 -m venv /app \
+RUN mkdir -p /home/parsimony && python3 -m venv /app \
     && /app/bin/pip install --no-cache-dir -c /src/requirements.lock setuptools \
     && /app/bin/pip wheel --no-cache-dir --no-build-isolation --no-deps --wheel-dir /wheels /src \
     && /app/bin/pip install --no-cache-dir -c /src/requirements.lock "$(echo /wheels/*.whl)[serve]"

@@ -88,9 +88,9 @@ def serve(chosen: argparse.Namespace) -> int:
 
 def _wait_for(path: Path) -> None:
     """Wait until a first champion is named; a container that ended instead would be started again and again."""
-    if not path.is_file():
+    if not path.exists():
         say((f"waits for a first champion; whoever follows production names it in {path}",))
-    while not path.is_file():
+    while not path.exists():
         time.sleep(_LOOK_S)
 
 

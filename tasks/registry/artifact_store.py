@@ -12,9 +12,9 @@ from parsimony.tasks.registry.refusals import failures, one_line
 from parsimony.tasks.registry.secrets import without_secrets
 from parsimony.tasks.registry.tracking import Registry, connected, experiment_of
 
-_FOLDER = "parsimony-probe"
+_PROBE = "parsimony-probe"
 _BYTES = 4096
-_TAG, _TEXT = "parsimony.probe", "−5 °C ≥ Ελλάς 漢字 😀"
+_TEXT = "−5 °C ≥ Ελλάς 漢字 😀"
 
 
 def try_artifacts(registry: Registry, model: str) -> None:
@@ -29,7 +29,7 @@ def try_artifacts(registry: Registry, model: str) -> None:
         name, folder = f"{secrets.token_hex(8)}.bin", Path(work)
         (folder / name).write_bytes(stored := secrets.token_bytes(_BYTES))
         try:
-            store = get_artifact_repository(f"{location.rstrip('/')}/{_FOLDER}", tracking_uri=registry.tracking_uri)
+            store = get_artifact_repository(f"{location.rstrip('/')}/{_PROBE}", tracking_uri=registry.tracking_uri)
             store.log_artifact(str(folder / name))
             (folder / "back").mkdir()
             back = Path(store.download_artifacts(name, dst_path=str(folder / "back"))).read_bytes()
@@ -47,16 +47,16 @@ def try_text(registry: Registry, model: str) -> None:
     Raises InfrastructureError when MLflow's database does not keep it: labels, texts of cards and names can be in any script.
     """
     with connected(registry) as client:
-        experiment = experiment_of(client, registry, model)
-        client.set_experiment_tag(experiment, _TAG, "plain")  # what fails here has another cause
+        experiment, tag = experiment_of(client, registry, model), f"{_PROBE}.{secrets.token_hex(8)}"
+        client.set_experiment_tag(experiment, tag, "plain")  # what fails here has another cause
         refused: tuple[type[Exception], ...] = (*failures(), UnicodeError)
         try:
-            client.set_experiment_tag(experiment, _TAG, _TEXT)
-            back = client.get_experiment(experiment).tags.get(_TAG)
+            client.set_experiment_tag(experiment, tag, _TEXT)
+            back = client.get_experiment(experiment).tags.get(tag)
         except refused as error:
             raise InfrastructureError(_no_text(one_line(error))) from error
         with suppress(*failures()):
-            client.delete_experiment_tag(experiment, _TAG)
+            client.delete_experiment_tag(experiment, tag)
     if back != _TEXT:
         raise InfrastructureError(_no_text(f"{back!r} came back"))
 

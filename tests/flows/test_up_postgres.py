@@ -39,18 +39,6 @@ def rows(server: Postgres, name: str, query: str) -> list[tuple[object, ...]]:
         connection.close()
 
 
-def execute(server: Postgres, statement: str) -> None:
-    import psycopg2
-
-    connection = psycopg2.connect(host="127.0.0.1", port=server.port, user="storm", dbname="postgres")
-    connection.autocommit = True  # CREATE DATABASE runs in no transaction
-    try:
-        with connection.cursor() as cursor:
-            cursor.execute(statement)
-    finally:
-        connection.close()
-
-
 def test_both_databases_are_made_and_used_and_the_home_holds_none(tmp_path: Path) -> None:
     with postgres() as server:
         up = start(tmp_path, "--postgres", f"postgresql://storm@127.0.0.1:{server.port}")
@@ -82,7 +70,7 @@ def test_databases_keep_text_in_every_script_whatever_the_server_does_by_itself(
 def test_a_database_with_another_encoding_is_refused_before_anything_is_trained() -> None:
     with postgres("SQL_ASCII") as server:
         address = f"postgresql://storm@127.0.0.1:{server.port}"
-        execute(server, "CREATE DATABASE parsimony_mlflow")
+        server.make("parsimony_mlflow")
         with pytest.raises(InfrastructureError, match="parsimony_mlflow of .* has the encoding SQL_ASCII"):
             on_server(address)
         with pytest.raises(

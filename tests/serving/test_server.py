@@ -77,6 +77,12 @@ def test_where_another_process_follows_it_waits_for_the_first_champion(home: Pat
         assert late.ask("GET", "/v2/health/ready").json["version"] == "1"
 
 
+def test_a_folder_waits_for_nobody(tmp_path: Path) -> None:
+    write_tiny_bundle(tmp_path / "tiny")
+    with started(tmp_path / "log", str(tmp_path / "tiny"), "--followed") as server:
+        assert server.ask("GET", "/v2/health/ready").json["ready"]
+
+
 def test_it_serves_the_last_verified_copy_while_the_registry_is_gone(server: Server) -> None:
     ready = server.ask("GET", "/v2/health/ready").json
     assert (ready["ready"], ready["version"], ready["refused"]) == (True, "1", None)
